@@ -12,6 +12,7 @@ from scipy import optimize
 
 from processing.device import Array
 from processing.fit.imager import LAYERS
+from processing.fit.kernel_basis import KernelBasis
 from processing.fit.view import Spheres, Views, every, particles_crossed, slot_numbers
 from processing.series import Float64
 
@@ -37,6 +38,8 @@ class Beam:
         Standard deviation of the beam after all of the material.
     kernels
         [slot, ky, kx], `SphereImager.kernels` of that blur.
+    basis
+        The same kernels as sums of few spectra.
     most_crossed
         Number of particles on the longest path through the specimen.
     common_px
@@ -45,6 +48,7 @@ class Beam:
 
     blur_px: float
     kernels: Array
+    basis: KernelBasis
     most_crossed: float
     common_px: float = 0.0
 
@@ -63,7 +67,7 @@ def fit_beam(series: Sequence[Views], spheres: Spheres, pool: Executor) -> Beam:
     def sharp_layers(views: Views, each: Array) -> Array:
         points = views.project(spheres.centres_nm)
         splines = imager.spread(points, slot_numbers(each, most_crossed, spheres, imager.device))
-        return imager.layer_spectra(splines.value_transposed @ views.repeat(spheres.weights))
+        return imager.layer_spectra(splines.spread(views.repeat(spheres.weights)))
 
     sharp = list(pool.map(sharp_layers, fitted, crossed))
 
@@ -85,7 +89,8 @@ def fit_beam(series: Sequence[Views], spheres: Spheres, pool: Executor) -> Beam:
         options={"xatol": BLUR_PRECISION * imager.diameter_px},
     )
     blur_px = float(found.x)
-    return Beam(blur_px, imager.kernels(blur_px), most_crossed)
+    kernels = imager.kernels(blur_px)
+    return Beam(blur_px, kernels, imager.basis(kernels), most_crossed)
 
 
 def fit_contrasts(views: Views, spectra: Array) -> Float64:

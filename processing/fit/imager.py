@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from processing.device import CPU, Array, Device
+from processing.fit.compiled_splines import CompiledSplines
+from processing.fit.kernel_basis import KernelBasis, kernel_basis
+from processing.fit.placed_splines import PlacedSplines
 from processing.fit.spline_matrices import SplineMatrices
 from processing.reconstruct.convolution import ball_form_factor
 from processing.series import Float64
@@ -70,8 +73,8 @@ class SphereImager:
     device
         Device of all arrays.
     keeps_matrices
-        Keep the matrices of the splines once they are made; otherwise each product makes them anew,
-        which takes twice as long, and a quarter of the memory.
+        On a GPU, keep the matrices of the splines once they are made; otherwise each product makes
+        them anew, which takes twice as long, and a quarter of the memory.
 
     Notes
     -----
@@ -248,9 +251,44 @@ class SphereImager:
         products = vectors[:, None, :] @ vectors[:, :, None]
         return np.asarray(self.device.to_host(products)[:, 0, 0], np.float64)
 
+    def basis(self, kernels: Array) -> KernelBasis:
+        """Return the kernels [kernel, ky, kx] as sums of few spectra."""
+        return kernel_basis(kernels, self._splines * self._root_parseval, self.device)
+
+    def blurred_sum(self, layer_images: Array, kernels: KernelBasis, contrasts: Float64) -> Array:
+        """Return the spectra [view, ky, kx] of layer images times kernels and contrasts, summed.
+
+        Parameters
+        ----------
+        layer_images
+            [view, kernel and pixel], flat.
+        contrasts
+            [view, kernel].
+        """
+        shares = self._shares(kernels, contrasts)
+        mixed = shares @ layer_images.reshape(*contrasts.shape, -1)
+        spectra = self._transformed(mixed.reshape(*shares.shape[:2], *self._padded))
+        spectra *= kernels.spectra
+        return spectra.sum(axis=1)
+
+    def blurred_layers(self, spectra: Array, kernels: KernelBasis, contrasts: Float64) -> Array:
+        """Apply the adjoint of `blurred_sum`: return layer images, flat."""
+        shares = self._shares(kernels, contrasts)
+        images = self.layer_images(kernels.spectra * spectra[:, None])
+        mixed = images.reshape(*shares.shape[:2], -1)
+        return (self.device.xp.swapaxes(shares, 1, 2) @ mixed).ravel()
+
+    def _shares(self, kernels: KernelBasis, contrasts: Float64) -> Array:
+        """Return the share of each term in each layer, [view, term, kernel]."""
+        return self.device.to_device(
+            kernels.shares * contrasts[:, None].astype(np.float32), np.float32
+        )
+
     def layer_spectra(self, layer_images: Array) -> Array:
         """Return the spectra [view, slot, ky, kx] of layer images [view, slot and pixel]."""
-        images = layer_images.reshape(-1, self.slots, *self._padded)
+        return self._transformed(layer_images.reshape(-1, self.slots, *self._padded))
+
+    def _transformed(self, images: Array) -> Array:
         return self.device.xp.asarray(self.device.fft.rfft2(images), dtype=np.complex64)
 
     def layer_images(self, spectra: Array) -> Array:
@@ -258,7 +296,7 @@ class SphereImager:
         images = self.device.fft.irfft2(spectra, self._padded)
         return self.device.xp.asarray(images, dtype=np.float32).ravel()
 
-    def spread(self, points: Array, slots: Array) -> SplineMatrices:
+    def spread(self, points: Array, slots: Array) -> PlacedSplines:
         """Place one spline at each of `points` [view, n, (y, u)], in its slot [view, n].
 
         Points count from the centre of the image. A spline beyond the edge has value 0.
@@ -284,8 +322,11 @@ class SphereImager:
         rows, columns = (np.int32(side) for side in self._padded)
         corners = (planes * rows + first[..., 0]) * columns + first[..., 1]
         taps = xp.arange(TAPS, dtype=np.int32)
+        pixels = self.slots * int(np.prod(self._padded))
+        if not self.device.is_gpu:
+            return CompiledSplines(pixels, int(columns), corners, value, slope)
         offsets = (taps[:, None] * columns + taps).ravel()
-        shape = (views * spheres, views * self.slots * int(np.prod(self._padded)))
+        shape = (views * spheres, views * pixels)
         return SplineMatrices(
             self.device, shape, corners, offsets, value, slope, self.keeps_matrices
         )

@@ -7,11 +7,12 @@ of the layer in which the point lies in each of them.
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import Executor
 
 import numpy as np
-from scipy.spatial import cKDTree
 
+from processing.compiled import compiled
 from processing.count.particles import SMALLEST_DISTANCE, heaviest_apart
 from processing.fit.imager import Ints
 from processing.fit.spheres import SphereFit
@@ -62,11 +63,33 @@ def _gaps(centres_nm: Float64, diameter_nm: float) -> Float64:
     """Return the points [n, 3] of a grid where another sphere can lie among these particles."""
     reach_nm, spacing_nm = REACH * diameter_nm, GRID * diameter_nm
     low, high = centres_nm.min(axis=0) - reach_nm, centres_nm.max(axis=0) + reach_nm
-    axes = [np.arange(*ends, spacing_nm) for ends in zip(low, high, strict=True)]
-    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    away_nm = cKDTree(centres_nm).query(grid, distance_upper_bound=reach_nm)[0]
-    free = (away_nm >= SMALLEST_DISTANCE * diameter_nm) & np.isfinite(away_nm)
-    return np.asarray(grid[free], np.float64)
+    shape = tuple(np.ceil((high - low) / spacing_nm).astype(int))
+    apart = np.full(shape, np.inf)
+    centres, reach = (centres_nm - low) / spacing_nm, REACH / GRID
+    first = np.maximum(np.ceil(centres - reach), 0).astype(np.int64)
+    after = np.minimum(np.floor(centres + reach) + 1, shape).astype(np.int64)
+    _measure_distances(apart, centres, reach, first, after)
+    free = (apart >= SMALLEST_DISTANCE / GRID) & np.isfinite(apart)
+    return np.asarray(low + spacing_nm * np.argwhere(free), np.float64)
+
+
+@compiled
+def _measure_distances(
+    apart: Float64, centres: Float64, reach: float, first: Ints, after: Ints
+) -> None:
+    """Enter the distance of each point [x, y, z] to the nearest centre, if within reach.
+
+    Lengths are in spacings of the points. `first` and `after` [n, 3] are the first point near each
+    centre along each axis, and the one after all of them.
+    """
+    for n in range(len(centres)):
+        x, y, z = centres[n]
+        for i in range(first[n, 0], after[n, 0]):
+            for j in range(first[n, 1], after[n, 1]):
+                for k in range(first[n, 2], after[n, 2]):
+                    distance = math.sqrt((i - x) ** 2 + (j - y) ** 2 + (k - z) ** 2)
+                    if distance <= reach and distance < apart[i, j, k]:
+                        apart[i, j, k] = distance
 
 
 def _amplitudes(
@@ -89,7 +112,7 @@ def _amplitudes(
         crossed = particles_crossed(some, both)
         slots = slot_numbers(crossed, beam.most_crossed, both, imager.device)[:, -number:]
         splines = imager.spread(some.project(points_nm), slots)
-        shown = splines.value @ model.adjoint(model.residual(known.weights))
+        shown = splines.read(model.adjoint(model.residual(known.weights)))
         norms = model.contrasts**2 * imager.stiffness(beam.kernels)[:, 0]
         energies = imager.device.xp.take_along_axis(imager.device.to_device(norms), slots, axis=1)
         return (

@@ -144,7 +144,7 @@ class _KindImages:
             crossed = particles_crossed(some, one_kind)
             slot = slot_numbers(crossed, beam.most_crossed, spheres, device)
             splines = self.imager.spread(some.project(spheres.centres_nm), slot)
-            images = splines.value_transposed @ some.repeat(spheres.weights)
+            images = splines.spread(some.repeat(spheres.weights))
             self.spectra.append(self.imager.layer_spectra(images))
 
     def misfit(self, sizes: Float64) -> float:

@@ -14,11 +14,11 @@ from processing.fit.free_poses import FreePoses
 from processing.fit.scatter import average_nearby, squared_scatter, view_weights
 from processing.fit.size_model import UNKNOWNS, SizeModel, size_models
 from processing.fit.solve import (
+    changed_layers,
     conjugate_gradients,
-    displaced_layers,
     displacement_blocks,
-    forces,
     own_stiffness,
+    pulls,
     sum_models,
 )
 from processing.fit.view import Spheres
@@ -67,7 +67,8 @@ class PositionSystem:
         weights = self.spheres.weights
 
         def left(one: SizeModel, poses: FreePoses, each: Array) -> Array:
-            return poses.without(each - _changed(one.model, changes, weights))
+            changed = one.model.forward(changed_layers(one.model, changes, weights))
+            return poses.without(each - changed)
 
         return list(self.pool.map(left, self.models, self.poses, spectra))
 
@@ -84,13 +85,13 @@ class PositionSystem:
 
         def adjoint(group: tuple[SizeModel, FreePoses, Array]) -> Float64:
             one, poses, each = group
-            return _adjoint(one.model, poses.without(each), weights)
+            return pulls(one.model, one.model.adjoint(poses.without(each)), weights)
 
         def normal_product(changes: Float64) -> Float64:
             def product(group: tuple[SizeModel, FreePoses]) -> Float64:
                 one, poses = group
-                changed = _changed(one.model, changes, weights)
-                return _adjoint(one.model, poses.without(changed), weights)
+                changed = one.model.forward(changed_layers(one.model, changes, weights))
+                return pulls(one.model, one.model.adjoint(poses.without(changed)), weights)
 
             result: Float64 = sum_models(self.pool, product, groups)
             return result * particles
@@ -112,13 +113,10 @@ class PositionSystem:
 
         def forces_in(one: SizeModel, each: Array) -> Float32:
             model, views = one.model, one.model.views
-            layers = model.adjoint(each)
-            along = [
-                views.imager.device.to_host(slopes @ layers).reshape(len(views), -1) * weights
-                for slopes in (model.splines.slope_y, model.splines.slope_u)
-            ]
+            slopes = model.splines.read_slopes(model.adjoint(each))[1:]
+            along = views.imager.device.to_host(slopes).reshape(2, len(views), -1) * weights
             axes = views.axes[:, :2].astype(np.float32)
-            return np.asarray(np.einsum("kvn,vki->vni", np.stack(along), axes), np.float32)
+            return np.asarray(np.einsum("kvn,vki->vni", along, axes), np.float32)
 
         parts = list(self.pool.map(forces_in, self.models, spectra))
         views_of = [one.model.views for one in self.models]
@@ -128,20 +126,6 @@ class PositionSystem:
         particles = self.spheres.are_particles
         found[particles] = average_nearby(found[particles], self.spheres.centres_nm[particles])
         return found
-
-
-def _changed(model: ViewModel, changes: Float64, weights: Float32) -> Array:
-    """Return the spectra of changes of amplitude and position, [n, 4]."""
-    amplitudes = model.views.repeat(changes[:, 0].astype(np.float32))
-    layers = model.splines.value_transposed @ amplitudes
-    return model.forward(layers + displaced_layers(model, changes[:, 1:], weights))
-
-
-def _adjoint(model: ViewModel, spectra: Array, weights: Float32) -> Float64:
-    """Apply the adjoint of `_changed`, [n, 4]."""
-    layers = model.adjoint(spectra)
-    amplitudes = model.sum_over_views(model.splines.value @ layers)
-    return np.column_stack([amplitudes, forces(model, layers, weights)])
 
 
 def position_system(

@@ -54,7 +54,9 @@ class FittedModel:
         imager = _imager(self, frame)
         finer = imager.diameter_px / self.models[0].views.imager.diameter_px
         blur_px = self.beam.blur_px * finer
-        beam = replace(self.beam, blur_px=blur_px, kernels=imager.whole_kernels(blur_px))
+        kernels = imager.whole_kernels(blur_px)
+        basis = imager.basis(kernels)
+        beam = replace(self.beam, blur_px=blur_px, kernels=kernels, basis=basis)
         weights = np.where(shown, self.fit.spheres.weights, np.float32(0)).astype(np.float32)
 
         def render(views: Views, model: ViewModel) -> Float32:
@@ -99,7 +101,7 @@ def thickness_images(
     images = []
     for places in projected(centres_nm, angles_rad, frame):
         splines = imager.spread(places[None], slots)
-        spectra = imager.layer_spectra(splines.value_transposed @ ones)[:, 0]
+        spectra = imager.layer_spectra(splines.spread(ones))[:, 0]
         images.append(imager.images(spectra * kernel))
     return np.concatenate(images)
 

@@ -69,7 +69,13 @@ def _refitted(
     largest = (LARGEST_BLUR * imager.diameter_px) ** 2
     common_px, blur_px = np.sqrt(np.clip(squares, 0.0, largest))
     kernels = imager.kernels_of(imager.kinds, blur_px, common_px)
-    return replace(beam, blur_px=float(blur_px), common_px=float(common_px), kernels=kernels)
+    return replace(
+        beam,
+        blur_px=float(blur_px),
+        common_px=float(common_px),
+        kernels=kernels,
+        basis=imager.basis(kernels),
+    )
 
 
 def _equations(model: SizeModel, unknowns: Float64, spheres: Spheres) -> Float64:

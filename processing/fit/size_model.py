@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
 from processing.device import Array
 from processing.fit.beam import Beam, fit_contrasts
 from processing.fit.imager import SphereImager, SphereKind
-from processing.fit.solve import displaced_layers, forces
+from processing.fit.kernel_basis import KernelBasis
+from processing.fit.solve import changed_layers, pulls
 from processing.fit.view_model import ViewModel
 from processing.series import Float32, Float64
 
@@ -35,37 +35,32 @@ class SizeModel:
         Model of the same views with spheres of the sizes of their kinds.
     slopes
         Derivative of the kernels by the logarithm of the diameter, [slot, ky, kx].
+    basis
+        Kernels and then slopes as sums of few spectra.
     """
 
     model: ViewModel
     slopes: Array
-
-    @cached_property
-    def slope_kernels(self) -> Array:
-        """Slopes times the contrasts, [view, slot, ky, kx]."""
-        contrasts = self.model.contrasts[:, :, None, None].astype(np.float32)
-        return self.slopes * self.model.views.imager.device.to_device(contrasts)
+    basis: KernelBasis
 
     def forward(self, unknowns: Float64, weights: Float32) -> Array:
         """Return the spectra [view, ky, kx] of spheres with these unknowns [n, UNKNOWNS].
 
         `weights` [n] are the amplitudes at which displacements are linear.
         """
-        unchanged, changed = self._layers(unknowns, weights)
-        unchanged *= self.model.kernels
-        changed *= self.slope_kernels
-        return (unchanged + changed).sum(axis=1)
+        imager = self.model.views.imager
+        layers = [each.reshape(len(self.model), -1) for each in self._layers(unknowns, weights)]
+        both = imager.device.xp.concat(layers, axis=1)
+        return imager.blurred_sum(both, self.basis, self._contrasts)
 
     def adjoint(self, spectra: Array, weights: Float32) -> Float64:
         """Apply the adjoint of `forward`, [n, UNKNOWNS]."""
-        imager, splines = self.model.views.imager, self.model.splines.value
-        unchanged, changed = (
-            imager.layer_images(kernels * spectra[:, None])
-            for kernels in (self.model.kernels, self.slope_kernels)
-        )
-        columns = [self.model.sum_over_views(splines @ each) for each in (unchanged, changed)]
-        pulls = forces(self.model, unchanged, weights)
-        return np.hstack([np.stack(columns, axis=1).astype(np.float64), pulls])
+        model = self.model
+        both = model.views.imager.blurred_layers(spectra, self.basis, self._contrasts)
+        both = both.reshape(len(model), 2, -1)
+        unchanged, changed = both[:, 0].ravel(), both[:, 1].ravel()
+        by_size = model.sum_over_views(model.splines.read(changed))
+        return np.insert(pulls(model, unchanged, weights), 1, by_size, axis=1)
 
     def residual(self, unknowns: Float64, weights: Float32) -> Array:
         """Return images minus model, [view, ky, kx]."""
@@ -74,35 +69,43 @@ class SizeModel:
     def with_contrasts(self, unknowns: Float64, weights: Float32) -> SizeModel:
         """Fit the contrast of each layer again, for spheres of these unknowns."""
         contrasts = fit_contrasts(self.model.views, self.in_slots(unknowns, weights))
-        return SizeModel(replace(self.model, contrasts=contrasts), self.slopes)
+        return replace(self, model=replace(self.model, contrasts=contrasts))
 
     def in_slots(self, unknowns: Float64, weights: Float32) -> Array:
         """Return the spectra of each slot at contrast 1, [view, slot, ky, kx]."""
-        unchanged, changed = self._layers(unknowns, weights)
+        spectra_of = self.model.views.imager.layer_spectra
+        unchanged, changed = map(spectra_of, self._layers(unknowns, weights))
         return unchanged * self.model.beam.kernels + changed * self.slopes
 
+    @property
+    def _contrasts(self) -> Float64:
+        """Contrasts of the layers of unchanged spheres and of their change, [view, 2 slots]."""
+        return np.tile(self.model.contrasts, (1, 2))
+
     def _layers(self, unknowns: Float64, weights: Float32) -> tuple[Array, Array]:
-        """Return the spectra of the layers of spheres, and of their change by their size."""
-        views, splines = self.model.views, self.model.splines.value_transposed
-        images = [splines @ views.repeat(one.astype(np.float32)) for one in unknowns[:, :2].T]
-        if unknowns[:, 2:].any():
-            images[0] = images[0] + displaced_layers(self.model, unknowns[:, 2:], weights)
-        unchanged, changed = (views.imager.layer_spectra(each) for each in images)
-        return unchanged, changed
+        """Return the layer images of spheres, flat, and those of the change by their size."""
+        model = self.model
+        places = changed_layers(model, np.delete(unknowns, 1, axis=1), weights)
+        sizes = model.splines.spread(model.views.repeat(unknowns[:, 1].astype(np.float32)))
+        return places, sizes
 
 
 def size_models(models: Sequence[ViewModel]) -> list[SizeModel]:
     """Return the models of views with sizes; views of the same series share the slopes."""
-    slopes: dict[int, Array] = {}
+    slopes: dict[int, tuple[Array, KernelBasis]] = {}
     for model in models:
         if model.views.series not in slopes:
-            imager, beam = model.views.imager, model.beam
-            larger, smaller = (
-                kernels_of_size(imager, beam, float(np.exp(step)))
-                for step in (SIZE_STEP, -SIZE_STEP)
-            )
-            slopes[model.views.series] = (larger - smaller) / np.float32(2 * SIZE_STEP)
-    return [SizeModel(model, slopes[model.views.series]) for model in models]
+            slopes[model.views.series] = _slopes(model.views.imager, model.beam)
+    return [SizeModel(model, *slopes[model.views.series]) for model in models]
+
+
+def _slopes(imager: SphereImager, beam: Beam) -> tuple[Array, KernelBasis]:
+    """Return the slopes of the kernels by the size, and kernels and slopes as sums."""
+    larger, smaller = (
+        kernels_of_size(imager, beam, float(np.exp(step))) for step in (SIZE_STEP, -SIZE_STEP)
+    )
+    slopes = (larger - smaller) / np.float32(2 * SIZE_STEP)
+    return slopes, imager.basis(imager.device.xp.concat([beam.kernels, slopes]))
 
 
 def kernels_of_size(imager: SphereImager, beam: Beam, size: float) -> Array:

@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 
 from processing.device import Array
-from processing.fit.view import LEAST_AMPLITUDE, Spheres, every
+from processing.fit.view import LEAST_AMPLITUDE, Spheres, Views, every
 from processing.fit.view_model import ViewModel
 from processing.reconstruct.sirt import momentum_gains
 from processing.series import Float32, Float64
@@ -47,7 +47,7 @@ def fit_amplitudes(models: list[ViewModel], spheres: Spheres, pool: Executor) ->
     def descent(weights: Float32) -> Float32:
         def one(model: ViewModel) -> Float32:
             images = model.adjoint(model.residual(weights))
-            return model.sum_over_views(model.splines.value @ images)
+            return model.sum_over_views(model.splines.read(images))
 
         return sum_models(pool, one, models) / own
 
@@ -84,7 +84,7 @@ def _largest_eigenvalue(models: list[ViewModel], spheres: int, pool: Executor) -
 
         def overlap(model: ViewModel, weights: Float32 = vector) -> Float32:
             images = model.adjoint(model.project(weights))
-            return model.sum_over_views(model.splines.value @ images)
+            return model.sum_over_views(model.splines.read(images))
 
         product = sum_models(pool, overlap, models) / own
         value = max(float(np.linalg.norm(product)), 1e-30)
@@ -99,12 +99,14 @@ def solve_displacements(models: list[ViewModel], spheres: Spheres, pool: Executo
     damping, inverse = displacement_blocks(models, spheres, pool)
 
     def residual_forces(model: ViewModel) -> Float64:
-        return forces(model, model.adjoint(model.residual(weights)), weights)
+        return pulls(model, model.adjoint(model.residual(weights)), weights)[:, 1:]
 
     def normal_product(moves: Float64) -> Float64:
+        changes = np.insert(moves, 0, 0.0, axis=1)
+
         def one(model: ViewModel) -> Float64:
-            moved = model.forward(displaced_layers(model, moves, weights))
-            return forces(model, model.adjoint(moved), weights)
+            moved = model.forward(changed_layers(model, changes, weights))
+            return pulls(model, model.adjoint(moved), weights)[:, 1:]
 
         product: Float64 = sum_models(pool, one, models) + damping[:, None] * moves
         return product * particles[:, None]
@@ -117,24 +119,45 @@ def solve_displacements(models: list[ViewModel], spheres: Spheres, pool: Executo
     return conjugate_gradients(normal_product, right, precondition, POSITION_STEPS)
 
 
-def forces(model: ViewModel, layer_images: Array, weights: Float32) -> Float64:
-    """Return the gradient of the residual energy by the place of each sphere, [n, (x, y, z)]."""
+def pulls(model: ViewModel, layer_images: Array, weights: Float32) -> Float64:
+    """Return how layer images pull at the amplitude and at x, y and z of each sphere, [n, 4].
+
+    This is the adjoint of `changed_layers`.
+    """
     views, device = model.views, model.views.imager.device
-    slopes = model.splines.slope_y @ layer_images, model.splines.slope_u @ layer_images
-    in_images = [views.repeat(weights) * slope for slope in slopes]
-    along = device.xp.stack(in_images, axis=1).reshape(len(views), -1, 2)
-    summed = (along @ device.to_device(views.axes[:, :2])).sum(axis=0)
-    return np.asarray(device.to_host(summed), np.float64)
+    read = model.splines.read_slopes(layer_images).reshape(3, len(views), -1)
+    read[1:] *= device.to_device(weights)
+    to_spheres = device.to_device(np.swapaxes(_in_images(views), 1, 2))
+    summed = (to_spheres @ device.xp.swapaxes(read, 0, 1)).sum(axis=0)
+    return np.asarray(device.to_host(summed).T, np.float64)
 
 
-def displaced_layers(model: ViewModel, moves: Float64, weights: Float32) -> Array:
-    """Return the change of the layer images, flat, by displacements [n, (x, y, z)] (nm)."""
+def changed_layers(model: ViewModel, changes: Float64, weights: Float32) -> Array:
+    """Return the change of the layer images, flat, by changes of the spheres.
+
+    Parameters
+    ----------
+    changes
+        [n, 4], of the amplitude and of x, y and z (nm).
+    weights
+        Amplitudes [n] of the spheres that are displaced.
+    """
     views, device = model.views, model.views.imager.device
-    xp, put = device.xp, device.to_device
-    in_images = put(moves) @ xp.swapaxes(put(views.axes[:, :2]), 1, 2)
-    shifts = in_images.astype(np.float32) * put(weights)[:, None]
-    dy, du = (shifts[..., axis].ravel() for axis in (0, 1))
-    return model.splines.slope_y_transposed @ dy + model.splines.slope_u_transposed @ du
+    put = device.to_device
+    seen = put(_in_images(views)) @ put(np.ascontiguousarray(changes.T, np.float32))
+    seen[:, 1:] *= put(weights)
+    return model.splines.spread_changes(device.xp.swapaxes(seen, 0, 1).reshape(3, -1))
+
+
+def _in_images(views: Views) -> Float32:
+    """Return the matrices [view, 3, 4] from changes of a sphere to those in the image.
+
+    These are the amplitude and the place along y and u (px).
+    """
+    matrices = np.zeros((len(views), 3, 4), np.float32)
+    matrices[:, 0, 0] = 1
+    matrices[:, 1:, 1:] = views.axes[:, :2]
+    return matrices
 
 
 def displacement_blocks(

@@ -1,4 +1,4 @@
-"""Sparse matrices that put spheres on the pixels of images, and read images at spheres."""
+"""Splines of the spheres on a GPU: sparse matrices that spread spheres and read images at them."""
 
 from __future__ import annotations
 
@@ -13,21 +13,18 @@ from processing.splines import TAPS
 
 KEPT_BYTES = 332
 """Memory of one sphere in one view, where all matrices are kept."""
-MOST_KEPT_BYTES = 3e9
-"""Memory of the matrices of all views up to which they are kept: 38,000 particles and as many false
-candidates in 120 images."""
 
 
 def are_kept(views: int, spheres: int, device: Device) -> bool:
     """Return true if the matrices of all views of a fit are kept for later products."""
-    most = device.free_bytes() if device.is_gpu else MOST_KEPT_BYTES
-    return views * spheres * KEPT_BYTES <= most
+    return views * spheres * KEPT_BYTES <= device.free_bytes()
 
 
 @dataclass(frozen=True, eq=False)
 class SplineMatrices:
-    """Sparse matrices [view and sphere; view, slot and pixel] of the splines.
+    """Splines of some views (`processing.fit.placed_splines`).
 
+    The matrices are [view and sphere; view, slot and pixel].
     There is one row for each sphere in each view. A matrix is made when it is used; many views need
     the values alone.
 
@@ -65,6 +62,24 @@ class SplineMatrices:
         corners = self.corners[chosen] - moved[:, None]
         parts = self.values[chosen], self.slopes[chosen]
         return SplineMatrices(self.device, shape, corners, self.offsets, *parts, self.keeps)
+
+    def spread(self, weights: Array) -> Array:
+        """Return the layer images of spheres with these weights."""
+        return self.value_transposed @ weights
+
+    def spread_changes(self, changes: Array) -> Array:
+        """Return the change of the layer images by changes of the spheres."""
+        moved = self.slope_y_transposed @ changes[1] + self.slope_u_transposed @ changes[2]
+        return self.value_transposed @ changes[0] + moved
+
+    def read(self, layers: Array) -> Array:
+        """Return the value of the layer images at each sphere."""
+        return self.value @ layers
+
+    def read_slopes(self, layers: Array) -> Array:
+        """Return value, and slopes along y and u, at each sphere."""
+        matrices = self.value, self.slope_y, self.slope_u
+        return self.device.xp.stack([each @ layers for each in matrices])
 
     @property
     def value(self) -> sparse.csr_matrix:

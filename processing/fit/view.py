@@ -133,7 +133,7 @@ class Views:
         return np.asarray(centres_nm + field_terms(centres_nm) @ self.deformation, np.float64)
 
     def repeat(self, values: ArrayLike) -> Array:
-        """Return values of the spheres [n] once for each view, flat, on the device."""
+        """Return values of the spheres [..., n] once for each view, [..., view and sphere]."""
         return self.imager.device.xp.tile(self.imager.device.to_device(values), len(self))
 
 

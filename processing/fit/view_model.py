@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -14,7 +13,7 @@ from processing.fit.beam import Beam, fit_contrasts, least_squares
 from processing.fit.equations import ViewEquations, in_image
 from processing.fit.fields import field_terms
 from processing.fit.imager import SphereImager
-from processing.fit.spline_matrices import SplineMatrices
+from processing.fit.placed_splines import PlacedSplines
 from processing.fit.view import Spheres, Views, particles_crossed, slot_numbers
 from processing.series import Float32, Float64
 
@@ -42,7 +41,7 @@ class ViewModel:
 
     views: Views
     beam: Beam
-    splines: SplineMatrices
+    splines: PlacedSplines
     slot: Array
     contrasts: Float64
 
@@ -53,32 +52,24 @@ class ViewModel:
         """Return the model of some of the views."""
         views = self.views.select(chosen)
         if len(views) == len(self.views):
-            return self  # its matrices are made already
+            return self  # matrices on a GPU are made already
         splines = self.splines.select(chosen)
         return ViewModel(views, self.beam, splines, self.slot[chosen], self.contrasts[chosen])
-
-    @cached_property
-    def kernels(self) -> Array:
-        """Kernels of the beam times the contrasts, [view, slot, ky, kx]."""
-        contrasts = self.contrasts[:, :, None, None].astype(np.float32)
-        return self.beam.kernels * self.views.imager.device.to_device(contrasts)
 
     def forward(self, layer_images: Array) -> Array:
         """Return the spectra [view, ky, kx] of the images that splines on layer images give.
 
         `layer_images` is [view, slot and pixel], flat.
         """
-        spectra = self.views.imager.layer_spectra(layer_images)
-        spectra *= self.kernels
-        return spectra.sum(axis=1)
+        return self.views.imager.blurred_sum(layer_images, self.beam.basis, self.contrasts)
 
     def adjoint(self, spectra: Array) -> Array:
         """Apply the adjoint of `forward`: return layer images [view, slot and pixel], flat."""
-        return self.views.imager.layer_images(self.kernels * spectra[:, None])
+        return self.views.imager.blurred_layers(spectra, self.beam.basis, self.contrasts)
 
     def project(self, weights: Float32) -> Array:
         """Return the spectra [view, ky, kx] of the images of spheres of these weights [n]."""
-        return self.forward(self.splines.value_transposed @ self.views.repeat(weights))
+        return self.forward(self.splines.spread(self.views.repeat(weights)))
 
     def residual(self, weights: Float32) -> Array:
         """Return images minus model, for spheres of these weights [n]."""
@@ -121,8 +112,8 @@ def model_views(views: Views, beam: Beam, spheres: Spheres) -> ViewModel:
 def refit_contrasts(model: ViewModel, spheres: Spheres) -> ViewModel:
     """Fit the contrasts again after the amplitudes of the spheres have changed."""
     views = model.views
-    splines = model.splines.value_transposed @ views.repeat(spheres.weights)
-    spectra = views.imager.layer_spectra(splines) * model.beam.kernels
+    layers = model.splines.spread(views.repeat(spheres.weights))
+    spectra = views.imager.layer_spectra(layers) * model.beam.kernels
     return replace(model, contrasts=fit_contrasts(views, spectra)).filled(spheres.weights)
 
 
@@ -151,11 +142,10 @@ def changes_by_pose(model: ViewModel, spheres: Spheres) -> Iterator[Array]:
     views, imager = model.views, model.views.imager
     points = views.project(spheres.centres_nm)
     amplitudes = imager.device.to_device(spheres.amplitudes)
-    to_layers = model.splines.value_transposed
 
     def weighted_images(factors: Array) -> Array:
         weights = (amplitudes * factors).astype(np.float32)
-        return model.forward(to_layers @ weights.ravel())
+        return model.forward(model.splines.spread(weights.ravel()))
 
     gradient_y, gradient_u = imager.gradient_y, imager.gradient_u
     images = weighted_images(imager.device.xp.ones(points.shape[:2]))
@@ -189,12 +179,12 @@ def deformation_equations(model: ViewModel, given: Views, spheres: Spheres) -> V
     terms = np.column_stack([np.ones(len(spheres.amplitudes)), field_terms(spheres.centres_nm)])
     scale = np.abs(terms).max(axis=0)
     weighted = (terms / scale).T * spheres.weights
-    slopes = model.splines.slope_y_transposed, model.splines.slope_u_transposed
-    images = [
-        model.forward(slope @ views.repeat(weights.astype(np.float32)))
-        for slope in slopes
-        for weights in weighted
-    ]
+    images = []
+    for axis in (1, 2):
+        for weights in weighted:
+            changes = np.zeros((3, len(weights)), np.float32)
+            changes[axis] = weights
+            images.append(model.forward(model.splines.spread_changes(views.repeat(changes))))
     residual = model.residual(spheres.weights)
     design = imager.vectors(imager.device.xp.stack(images, axis=1))
     left = imager.vectors(residual)

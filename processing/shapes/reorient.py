@@ -215,7 +215,7 @@ def _fields(
             splines = views.imager.spread(
                 views.project(places), views.imager.device.to_device(of_places)
             )
-            found[block] = model.sum_over_views(splines.value @ layers).reshape(-1, len(offsets))
+            found[block] = model.sum_over_views(splines.read(layers)).reshape(-1, len(offsets))
         return found
 
     return sum_models(pool, in_views, list(zip(models, slots, strict=True)))
@@ -258,7 +258,7 @@ def _products(model: ViewModel, wide: _Grid) -> tuple[Float64, Float64]:
     products = np.empty((imager.slots, len(steps)))
     for slot in range(imager.slots):
         ball = imager.spread(put(np.zeros((1, 1, 2))), put(np.full((1, 1), slot)))
-        image = alone.forward(ball.value_transposed @ put(np.ones(1, np.float32)))
+        image = alone.forward(ball.spread(put(np.ones(1, np.float32))))
         places = imager.spread(along, put(np.full((1, len(steps)), slot)))
-        products[slot] = to_host(places.value @ alone.adjoint(image))
+        products[slot] = to_host(places.read(alone.adjoint(image)))
     return steps, products

@@ -14,10 +14,10 @@ from functools import partial
 import numpy as np
 
 from processing.fit.solve import (
+    changed_layers,
     conjugate_gradients,
-    displaced_layers,
     displacement_blocks,
-    forces,
+    pulls,
     sum_models,
 )
 from processing.fit.view import LEAST_AMPLITUDE, Spheres, every
@@ -88,11 +88,11 @@ def fit_body_amplitudes(
 
     def overlap(weights: Float32, model: ViewModel) -> Float32:
         images = model.adjoint(model.project(of_balls(weights)))
-        return _summed(model.sum_over_views(model.splines.value @ images), each)
+        return _summed(model.sum_over_views(model.splines.read(images)), each)
 
     def descent(weights: Float32, model: ViewModel) -> Float32:
         images = model.adjoint(model.residual(of_balls(weights)))
-        return _summed(model.sum_over_views(model.splines.value @ images), each)
+        return _summed(model.sum_over_views(model.splines.read(images)), each)
 
     some = every(models, POWER_EVERY)
     share = sum(map(len, some)) / sum(map(len, models))
@@ -140,14 +140,15 @@ def solve_motions(
     inverse_blocks = np.linalg.inv(own + damped[:, :, None] * np.eye(6))
 
     def pull(model: ViewModel) -> Float64:
-        return levers.gather(forces(model, model.adjoint(model.residual(weights)), weights))
+        left = model.adjoint(model.residual(weights))
+        return levers.gather(pulls(model, left, weights)[:, 1:])
 
     def normal_product(motions: Float64) -> Float64:
-        moves = levers.moves(motions)
+        changes = np.insert(levers.moves(motions), 0, 0.0, axis=1)
 
         def one(model: ViewModel) -> Float64:
-            moved = model.forward(displaced_layers(model, moves, weights))
-            return levers.gather(forces(model, model.adjoint(moved), weights))
+            moved = model.forward(changed_layers(model, changes, weights))
+            return levers.gather(pulls(model, model.adjoint(moved), weights)[:, 1:])
 
         return np.asarray((sum_models(pool, one, models) + damped * motions) * held, np.float64)
 

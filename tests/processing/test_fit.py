@@ -10,15 +10,16 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from processing.combine.pose import FLIP, Pose, fit_pose
+from processing.device import CPU, Device
 from processing.fit import spline_matrices
 from processing.fit.spheres import SphereFit, fit_spheres
-from processing.parallel import THREADS_VARIABLE
 from processing.pipeline.fitness import measure_fitness, misplaced_share
 from processing.pipeline.judged_places import wrong_places
 from processing.pipeline.verdict import judge
 from processing.results import Cause, Trust
 from processing.series import TiltSeries
 from tests.support.spheres import jittered, packed, tilt_series
+from tests.support.strict_device import strict_device
 
 ANGLES = np.arange(-70.0, 75.0, 4.0)
 DIAMETER, SIZE = 7.0, 80
@@ -77,8 +78,10 @@ def taken(centres: np.ndarray, angles: np.ndarray, counts: float | None, seed: i
     return tilt_series(centres, angles, DIAMETER, SIZE, recording)
 
 
-def fitted(task: Problem, rounds: int = 3) -> SphereFit:
-    return fit_spheres(task.series, task.candidates, task.weights, DIAMETER, rounds=rounds)
+def fitted(task: Problem, rounds: int = 3, device: Device = CPU) -> SphereFit:
+    return fit_spheres(
+        task.series, task.candidates, task.weights, DIAMETER, rounds=rounds, device=device
+    )
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -97,27 +100,26 @@ def test_more_rounds_improve_the_positions() -> None:
     assert rms_error_nm(fitted(task, rounds=8), task) < rms_error_nm(fitted(task, rounds=2), task)
 
 
-def test_a_fit_of_many_particles_keeps_no_matrices_and_finds_the_same(
+def test_a_fit_that_fills_a_gpu_keeps_no_matrices_and_finds_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # how many views are at work at the moment of the peak depends on the other work of a computer
-    monkeypatch.setenv(THREADS_VARIABLE, "1")
     task = problem(Case("one series", both=False))
     ((series, _),) = task.series
     kept, kept_bytes = fitted_with_peak(task)
-    monkeypatch.setattr(spline_matrices, "MOST_KEPT_BYTES", 0.0)
+    matrices_bytes = series.tilts * len(task.candidates) * spline_matrices.KEPT_BYTES
+    # as many candidates as no GPU holds
+    monkeypatch.setattr(spline_matrices, "KEPT_BYTES", np.inf)
     made_anew, peak_bytes = fitted_with_peak(task)
     assert np.array_equal(made_anew.centres_nm, kept.centres_nm)
     assert np.array_equal(made_anew.amplitudes, kept.amplitudes)
-    matrices_bytes = series.tilts * len(task.candidates) * spline_matrices.KEPT_BYTES
     # the rest is taken by those of the views at work; keeping all again would save nothing
     assert kept_bytes - peak_bytes > 0.4 * matrices_bytes
 
 
 def fitted_with_peak(task: Problem) -> tuple[SphereFit, int]:
-    """Return a fit, and the peak memory of its arrays."""
+    """Return a fit on a device like a GPU, and the peak memory of its arrays."""
     tracemalloc.start()
-    fit = fitted(task, rounds=1)
+    fit = fitted(task, rounds=1, device=strict_device())
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return fit, peak_bytes

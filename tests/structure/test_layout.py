@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAVY = {"numpy", "scipy", "mrcfile", "astra", "matplotlib", "textual", "Pyro5"}
-SLOW_TO_LOAD = {"matplotlib", "scipy.signal", "scipy.stats", "textual", "rsciio"}
+HEAVY = {"numpy", "scipy", "numba", "mrcfile", "astra", "matplotlib", "textual", "Pyro5"}
+SLOW_TO_LOAD = {"matplotlib", "numba", "scipy.signal", "scipy.stats", "textual", "rsciio"}
 """Libraries that a session and its children need at its end or never."""
 HELP = "from controller.app.cli.main import build_parser; build_parser(None)"
 MODEL = "import controller.model.plan, controller.model.protocol, simulator.settings"
