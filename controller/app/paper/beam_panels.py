@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from controller.app.paper.experiments import NARROW, USUAL
+from controller.app.paper.experiments import MainExperiments
 from controller.common.errors import UsageError
 from controller.report.figures import draw_slices
 from controller.report.report_data import read_report_data
@@ -15,17 +15,18 @@ from controller.report.slices import open_scene
 SIZE_IN = (10.2, 7.6)
 FORMATS = ("png", "svg")
 DPI = 200
-TITLES = {USUAL: "convergence 8 mrad", NARROW: "convergence 1.5 mrad"}
+USUAL_TITLE, NARROW_TITLE = "convergence 8 mrad", "convergence 1.5 mrad"
 
 
 class BeamPanels:
-    """Figure that takes one row of slices from the results of each experiment in `TITLES`."""
+    """Figure with a row of slices from the results of the usual and of the narrow beam."""
 
-    def __init__(self) -> None:
+    def __init__(self, main: MainExperiments) -> None:
         self._page = Figure(figsize=SIZE_IN, layout="constrained")
-        rows = self._page.subfigures(len(TITLES), 1, squeeze=False)
-        self._rows = dict(zip(TITLES, rows[:, 0], strict=True))
-        self._missing = set(TITLES)
+        self._titles = {main.usual: USUAL_TITLE, main.narrow: NARROW_TITLE}
+        rows = self._page.subfigures(len(self._titles), 1, squeeze=False)
+        self._rows = dict(zip(self._titles, rows[:, 0], strict=True))
+        self._missing = set(self._titles)
         self._written = False
 
     def add(self, experiment: str, folder: Path) -> None:
@@ -41,7 +42,7 @@ class BeamPanels:
             if scene is None:
                 return
             draw_slices(row, scene)
-        row.suptitle(TITLES[experiment], fontsize=10, fontweight="bold")
+        row.suptitle(self._titles[experiment], fontsize=10, fontweight="bold")
         self._missing.discard(experiment)
 
     def write(self, folder: Path) -> None:

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from controller.app.paper.experiments import (
     BLURRED,
     DOSE_SHARES,
-    NARROW,
-    NO_SHOWER,
-    ONE_SERIES,
+    MAIN,
     OTHER_SEEDS,
     PARALLEL,
+    QUICK_MAIN,
     SEEDS,
     TILT_STEPS_DEG,
     USUAL,
     WITHOUT_FLAT_SIDE,
+    MainExperiments,
 )
 from controller.app.paper.outcome import CountOutcome, Outcome
 from controller.model.count_verdict import Trust
@@ -89,7 +89,7 @@ def _shrinkage(outcomes: Outcomes, name: str) -> float:
     return 100 * (outcomes[name].shrinkage or 0.0)
 
 
-def _recalls(outcomes: Outcomes, name: str = USUAL) -> str:
+def _recalls(outcomes: Outcomes, name: str) -> str:
     return ", ".join(f"{which} {_recall(outcomes, name, which):.4f}" for which in COUNTED)
 
 
@@ -145,62 +145,74 @@ def _recall_or_refused(outcomes: Outcomes, name: str) -> str:
     return f"{fused.score.recall:.4f}"
 
 
+def _main_findings(main: MainExperiments) -> tuple[Expectation, ...]:
+    """Return what the main experiments are expected to show."""
+    usual, narrow, no_shower, one_series = main
+    return (
+        Expectation(
+            "both series together find more particles than either alone (Fig. 5: 7116, 6988, 6092)",
+            (usual,),
+            lambda o: _both_find_more(o, usual),
+            lambda o: f"recall {_recalls(o, usual)}",
+        ),
+        Expectation(
+            "series A finds more than B in the first specimen (Fig. 5)",
+            (usual,),
+            lambda o: _recall(o, usual, "A") > _recall(o, usual, "B"),
+            lambda o: f"recall {_recalls(o, usual)}",
+        ),
+        Expectation(
+            "each series misses particles on the side where its beam leaves (Fig. 4)",
+            (usual,),
+            lambda o: all(_exit_loss(o, usual, which) > 0.01 for which in ("A", "B")),
+            lambda o: (
+                "recall lost from entrance to exit third: "
+                + ", ".join(f"{which} {_exit_loss(o, usual, which):.3f}" for which in ("A", "B"))
+            ),
+        ),
+        Expectation(
+            "a narrow beam does not cure it: with 1.5 mrad A still misses particles there (Fig. 6)",
+            (narrow,),
+            lambda o: _exit_loss(o, narrow, "A") > 0.01,
+            lambda o: (
+                f"recall lost by A from entrance to exit third: {_exit_loss(o, narrow, 'A'):.3f}"
+            ),
+        ),
+        Expectation(
+            "with 1.5 mrad the image is less sharp overall (Fig. 8): positions are less exact",
+            (usual, narrow),
+            lambda o: _rms_nm(o, narrow) > _rms_nm(o, usual),
+            lambda o: f"rms error {_rms_nm(o, narrow):.3f} against {_rms_nm(o, usual):.3f} nm",
+        ),
+        Expectation(
+            "without the beam shower the specimen shrinks during the recording",
+            (usual, no_shower),
+            lambda o: _shrinkage(o, no_shower) > _shrinkage(o, usual) + 0.1,
+            lambda o: (
+                f"from A to B by {_shrinkage(o, no_shower):.2f} % "
+                f"against {_shrinkage(o, usual):.2f} %"
+            ),
+        ),
+        Expectation(
+            "and the shrinkage costs exactness of the positions",
+            (usual, no_shower),
+            lambda o: _rms_nm(o, no_shower) > _rms_nm(o, usual),
+            lambda o: f"rms error {_rms_nm(o, no_shower):.3f} against {_rms_nm(o, usual):.3f} nm",
+        ),
+        Expectation(
+            "one series of twice the dose does not replace the second series",
+            (usual, one_series),
+            lambda o: _recall(o, one_series, "A") < _recall(o, usual, "fused"),
+            lambda o: (
+                f"recall {_recall(o, one_series, 'A'):.4f} against {_recall(o, usual, 'fused'):.4f}"
+            ),
+        ),
+    )
+
+
 EXPECTATIONS = (
-    Expectation(
-        "both series together find more particles than either alone (Fig. 5: 7116, 6988, 6092)",
-        (USUAL,),
-        lambda o: _both_find_more(o, USUAL),
-        lambda o: f"recall {_recalls(o)}",
-    ),
-    Expectation(
-        "series A finds more than B in the first specimen (Fig. 5)",
-        (USUAL,),
-        lambda o: _recall(o, USUAL, "A") > _recall(o, USUAL, "B"),
-        lambda o: f"recall {_recalls(o)}",
-    ),
-    Expectation(
-        "each series misses particles on the side where its beam leaves (Fig. 4)",
-        (USUAL,),
-        lambda o: all(_exit_loss(o, USUAL, which) > 0.01 for which in ("A", "B")),
-        lambda o: (
-            "recall lost from entrance to exit third: "
-            + ", ".join(f"{which} {_exit_loss(o, USUAL, which):.3f}" for which in ("A", "B"))
-        ),
-    ),
-    Expectation(
-        "a narrow beam does not cure it: with 1.5 mrad A still misses particles there (Fig. 6)",
-        (NARROW,),
-        lambda o: _exit_loss(o, NARROW, "A") > 0.01,
-        lambda o: f"recall lost by A from entrance to exit third: {_exit_loss(o, NARROW, 'A'):.3f}",
-    ),
-    Expectation(
-        "with 1.5 mrad the image is less sharp overall (Fig. 8): positions are less exact",
-        (USUAL, NARROW),
-        lambda o: _rms_nm(o, NARROW) > _rms_nm(o, USUAL),
-        lambda o: f"rms error {_rms_nm(o, NARROW):.3f} against {_rms_nm(o, USUAL):.3f} nm",
-    ),
-    Expectation(
-        "without the beam shower the specimen shrinks during the recording",
-        (USUAL, NO_SHOWER),
-        lambda o: _shrinkage(o, NO_SHOWER) > _shrinkage(o, USUAL) + 0.1,
-        lambda o: (
-            f"from A to B by {_shrinkage(o, NO_SHOWER):.2f} % against {_shrinkage(o, USUAL):.2f} %"
-        ),
-    ),
-    Expectation(
-        "and the shrinkage costs exactness of the positions",
-        (USUAL, NO_SHOWER),
-        lambda o: _rms_nm(o, NO_SHOWER) > _rms_nm(o, USUAL),
-        lambda o: f"rms error {_rms_nm(o, NO_SHOWER):.3f} against {_rms_nm(o, USUAL):.3f} nm",
-    ),
-    Expectation(
-        "one series of twice the dose does not replace the second series",
-        (USUAL, ONE_SERIES),
-        lambda o: _recall(o, ONE_SERIES, "A") < _recall(o, USUAL, "fused"),
-        lambda o: (
-            f"recall {_recall(o, ONE_SERIES, 'A'):.4f} against {_recall(o, USUAL, 'fused'):.4f}"
-        ),
-    ),
+    *_main_findings(MAIN),
+    *_main_findings(QUICK_MAIN),
     Expectation(
         "the in-plane angle does not matter for the count",
         (USUAL, PARALLEL),

@@ -5,7 +5,8 @@ Source: Altantzis, Wang, Kadu, van Blaaderen and Bals, J. Phys. Chem. C 2021, 12
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from pydantic import Field
 
@@ -62,10 +63,39 @@ def _blurred(name: str, seed: int, **specimen: float) -> Experiment:
     return Experiment(name=name, seed=seed, step_deg=4.0, simulator={"specimen": disordered})
 
 
-USUAL = "as in the paper"
-NARROW = "1.5 mrad instead of 8"
-NO_SHOWER = "no beam shower"
-ONE_SERIES = "one series of twice the dose"
+class MainExperiments(NamedTuple):
+    """Names of the main experiments."""
+
+    usual: str
+    narrow: str
+    no_shower: str
+    one_series: str
+
+    def at_step(self, step_deg: float) -> MainExperiments:
+        """Return the names of the same experiments with other tilts."""
+        return MainExperiments(*(f"{name}; tilts every {step_deg:g} degrees" for name in self))
+
+    def experiments(self, step_deg: float) -> tuple[Experiment, ...]:
+        """Return the experiments. A series gets the same dose with all tilt steps."""
+        step = partial(Experiment, step_deg=step_deg, dose=step_deg / PAPER_STEP_DEG)
+        return (
+            step(name=self.usual),
+            step(name=self.narrow, simulator={"optics": {"convergence_mrad": 1.5}}),
+            step(name=self.no_shower, shower=False),
+            step(name=self.one_series, dose=2 * step_deg / PAPER_STEP_DEG, series_b=False),
+        )
+
+
+MAIN = MainExperiments(
+    usual="as in the paper",
+    narrow="1.5 mrad instead of 8",
+    no_shower="no beam shower",
+    one_series="one series of twice the dose",
+)
+PAPER_STEP_DEG, QUICK_STEP_DEG = 2.0, 3.0
+"""Tilt step of the paper, and that of `dualtilt reproduce --quick` (degrees)."""
+QUICK_MAIN = MAIN.at_step(QUICK_STEP_DEG)
+USUAL = MAIN.usual
 PARALLEL = "in-plane angle 0 instead of 90 degrees"
 OTHER_SEEDS = {f"{USUAL}, seed {seed}": seed for seed in range(1, 8)}
 SEEDS = {USUAL: FIRST_SEED, **OTHER_SEEDS}
@@ -80,16 +110,11 @@ WITHOUT_FLAT_SIDE = {f"the same without a flat side, seed {seed}": seed for seed
 TILT_STEPS_DEG = {f"tilts every {step:g} degrees": step for step in (4.0, 6.0, 8.0)}
 DOSE_SHARES = {f"1/{part} of the dose": 1 / part for part in (3, 10, 30, 100, 300)}
 
-QUICK = (
-    Experiment(name=USUAL),
-    Experiment(name=NARROW, simulator={"optics": {"convergence_mrad": 1.5}}),
-    Experiment(name=NO_SHOWER, shower=False),
-    Experiment(name=ONE_SERIES, dose=2.0, series_b=False),
-)
+QUICK = QUICK_MAIN.experiments(QUICK_STEP_DEG)
 """Experiments of `dualtilt reproduce --quick`."""
 
 WHOLE = (
-    *QUICK,
+    *MAIN.experiments(PAPER_STEP_DEG),
     *(Experiment(name=name, seed=seed) for name, seed in OTHER_SEEDS.items()),
     Experiment(name=PARALLEL, simulator={"remount": {"in_plane_deg": 0.0}}),
     *(_blurred(name, seed) for name, seed in BLURRED.items()),

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from controller.app.paper.expectations import COUNTED, EXPECTATIONS, Expectation, Outcomes
-from controller.app.paper.experiments import PAPER_COUNTS, SEEDS
+from controller.app.paper.experiments import (
+    FIRST_SEED,
+    PAPER_COUNTS,
+    QUICK_MAIN,
+    QUICK_STEP_DEG,
+    SEEDS,
+)
 from controller.app.paper.outcome import CountOutcome, Outcome
 from controller.model.count_verdict import Trust
 
@@ -31,10 +37,12 @@ def shares_of_the_paper(outcomes: Outcomes) -> list[tuple[str, ...]]:
     most = PAPER_COUNTS["fused"]
     paper = (f"{PAPER_COUNTS[which]} ({PAPER_COUNTS[which] / most:.1%})" for which in COUNTED)
     rows: list[tuple[str, ...]] = [("", *COUNTED), ("paper", *paper)]
-    for name, seed in SEEDS.items():
+    quick = f"seed {FIRST_SEED}, tilts every {QUICK_STEP_DEG:g} degrees"
+    titles = {QUICK_MAIN.usual: quick, **{name: f"seed {seed}" for name, seed in SEEDS.items()}}
+    for name, title in titles.items():
         if name in outcomes:
             ours = (_share(outcomes[name], which) for which in COUNTED)
-            rows.append((f"seed {seed}", *ours))
+            rows.append((title, *ours))
     return rows
 
 

@@ -23,6 +23,8 @@ from processing.parallel import limited_threads, worker_threads
 if TYPE_CHECKING:
     from processing.progress import Progress
 
+THREADS_PER_CORE = 2
+"""Threads of all processes together. Those of the last ones use cores that are free by then."""
 MOST_PROCESSES = 8
 """Largest number of processes; each needs 0.6 GB for one series, and more for two."""
 
@@ -53,12 +55,13 @@ def run_side_by_side(
         A process ended without an outcome.
     """
     processes = max(1, min(worker_threads(), len(experiments), MOST_PROCESSES))
+    threads_each = min(worker_threads(), THREADS_PER_CORE * worker_threads() // processes)
     shown = _SharedProgress(len(experiments), progress)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         threads = stack.enter_context(ThreadPoolExecutor(processes))
         children = stack.enter_context(Children())
-        stack.enter_context(limited_threads(max(1, worker_threads() // processes)))
+        stack.enter_context(limited_threads(threads_each))
         stack.callback(threads.shutdown, wait=False, cancel_futures=True)
         waiting = {}
         for number, each in enumerate(experiments):
