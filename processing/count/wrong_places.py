@@ -9,7 +9,7 @@ they are from the sites of its lattice. Right places of equal spheres in contact
 distances.
 
 The rule of one series was fitted to simulated series by `python -m tests.calibration.fit`
-(docs/decisions/0030, 0033, 0036, 0040, 0042 and 0043).
+(docs/decisions/0030, 0033, 0036, 0040, 0042, 0043 and 0046).
 """
 
 from __future__ import annotations
@@ -47,6 +47,9 @@ LARGEST_LOG_ODDS = 50.0
 NO_CONTACTS = 0.15
 """Scatter, in the most even tenth of the particles, above which they have no usual distance:
 particles that are not in contact. Random points have 0.2 or more, wrong places 0.06 at most."""
+
+CHANCES = (0.2, 0.4, 0.6, 0.75, 0.9)
+"""Chances of a wrong place that are corrected to shares of wrong places. 0 and 1 stay."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,39 +109,53 @@ class ExitRule:
     have figures of their own.
     """
 
-    limit: float = 0.0744
+    limit: float = 0.0722
     """Product of the three at which the odds are even for the sharpest spheres."""
     steepness: float = 1.93
     """Power with which the odds grow with this product."""
-    sharpening: float = 4.52
+    sharpening: float = 4.62
     """Power with which the odds fall with the sharpness."""
-    by_chance: float = 0.234
+    by_chance: float = 0.243
     """Share of the spheres whose place nothing shows that are near a particle all the same; none
     beside a single crystal, of which the images show most."""
-    even: float = 0.209
+    even: float = 0.207
     """Distance from a site of the crystal, in bonds, at which the odds are even: a quarter of a
     diameter, and the scatter of the particles around the sites."""
-    distance_se: float = 0.0231
+    distance_se: float = 0.0242
     """Standard error of the distance from a site, in bonds."""
-    filled: float = 0.692
+    filled: float = 0.836
     """Share of wrong places that lie on a site, by chance or in a vacancy. Residuals of the images
     that show a wrong place count for more than the lattice."""
-    grain_even: float = 0.205
+    grain_even: float = 0.204
     """The same distance in one of several grains."""
     grain_se: float = 0.0194
     """Standard error of the distance from a site of a grain, which is smaller than a crystal."""
-    grain_filled: float = 0.0481
+    grain_filled: float = 0.0556
     """Smallest odds on a site of a grain, over the odds of the images."""
-    grain_beside: float = 0.00503
+    grain_beside: float = 0.00586
     """Odds of the images, over the largest odds beside the sites of all grains: some right places
     are in a grain of which no lattice is known."""
+    shares: tuple[float, ...] = (0.209, 0.348, 0.597, 0.836, 0.921)
+    """Share of wrong places where all figures above give the chances `CHANCES`; linear between."""
 
 
 ONE_SERIES = ExitRule()
 
 
 def wrong_place_chance(places: Places, rule: ExitRule = ONE_SERIES) -> Float64:
-    """Return the probability [n] that a sphere is more than a quarter diameter off any particle."""
+    """Return the probability [n] that a sphere is more than a quarter diameter off any particle.
+
+    The figures of the rule are correct on average over all particles, but not where in doubt: their
+    chances are corrected to the shares of wrong places among simulated particles (histogram
+    calibration; Zadrozny and Elkan 2001), of one series.
+    """
+    chances = _chance_by_figures(places, rule)
+    if not places.step:  # two series
+        return chances
+    return np.interp(chances, (0.0, *CHANCES, 1.0), (0.0, *rule.shares, 1.0))
+
+
+def _chance_by_figures(places: Places, rule: ExitRule) -> Float64:
     pulled = (places.place_error / PLACE_LIMIT) ** PLACE_STEEPNESS
     uneven = (
         places.step

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize
 
-from processing.count.wrong_places import ExitRule
+from processing.count.wrong_places import CHANCES, ExitRule, wrong_place_chance
 from processing.series import Float64
 from tests.calibration.corpus import CORPUS, case_of
 from tests.calibration.left_out import count_error, left_out_part
@@ -53,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rule = fit_rule(single)
     print("Fitted to all series:")
     for field in fields(rule):
-        print(f"    {field.name}: float = {getattr(rule, field.name):.3g}")
+        values = np.atleast_1d(getattr(rule, field.name))
+        print(f"    {field.name} = {', '.join(f'{value:.3g}' for value in values)}")
     without = rules_left_out(single)
     left_out = [without[one.specimen] for one in single]
     part = left_out_part(measured, [without.get(one.specimen, rule) for one in measured])
@@ -68,16 +69,18 @@ def fit_rule(measured: Sequence[Judged]) -> ExitRule:
     The lattices decide in single crystals and in several grains, the images in the others.
     """
     crystals, others = _parted(measured)
-    return fit_grains(others, fit_lattice(crystals, fit_images(others)))
+    start = replace(ExitRule(), shares=CHANCES)
+    rule = fit_grains(others, fit_lattice(crystals, fit_images(others, start)))
+    return fit_shares(measured, rule)
 
 
-def fit_images(measured: Sequence[Judged]) -> ExitRule:
+def fit_images(measured: Sequence[Judged], rule: ExitRule) -> ExitRule:
     """Return the rule of images and neighbours under which the truth is most likely.
 
     It is fitted as if no lattice of a grain were known.
     """
     names = ("limit", "steepness", "sharpening", "by_chance")
-    return _most_likely([_without_sites(one) for one in measured], ExitRule(), names)
+    return _most_likely([_without_sites(one) for one in measured], rule, names)
 
 
 def fit_lattice(measured: Sequence[Judged], rule: ExitRule) -> ExitRule:
@@ -89,6 +92,27 @@ def fit_grains(measured: Sequence[Judged], rule: ExitRule) -> ExitRule:
     """Return a rule with the figures of several grains under which the truth is most likely."""
     names = ("grain_even", "grain_se", "grain_filled", "grain_beside")
     return _most_likely([one for one in measured if one.in_grains], rule, names)
+
+
+def fit_shares(measured: Sequence[Judged], rule: ExitRule) -> ExitRule:
+    """Return a rule with the shares of wrong places under which the truth is most likely.
+
+    What else is in doubt about a count stays as it is by the rule that is given.
+    """
+    chances = np.concatenate([wrong_place_chance(one.places, rule) for one in measured])
+    confidences = np.concatenate([one.confidence(rule) for one in measured])
+    real = np.concatenate([one.real for one in measured])
+    in_doubt = (chances > SURE) & (chances < 1 - SURE)
+    chances, real = chances[in_doubt], real[in_doubt]
+    beyond_places = confidences[in_doubt] / (1 - chances)
+
+    def unlikely(shares: Float64) -> float:
+        wrong = np.interp(chances, (0.0, *CHANCES, 1.0), (0.0, *shares, 1.0))
+        return _unlikely(beyond_places * (1 - wrong), real)
+
+    bounds = [(0.01, 0.99)] * len(CHANCES)
+    found = minimize(unlikely, np.array(CHANCES), method="L-BFGS-B", bounds=bounds).x
+    return replace(rule, shares=tuple(found.tolist()))
 
 
 def _without_sites(one: Judged) -> Judged:
@@ -120,17 +144,18 @@ def rules_left_out(measured: Sequence[Judged]) -> dict[str, ExitRule]:
     What does not decide on its particles is not fitted again without them.
     """
     crystals, others = _parted(measured)
-    images = fit_images(others)
+    start = replace(ExitRule(), shares=CHANCES)
+    images = fit_images(others, start)
     rules = {}
     for specimen in {one.specimen for one in measured}:
         rule = images
         if any(one.specimen == specimen for one in others):
-            rule = fit_images([one for one in others if one.specimen != specimen])
+            rule = fit_images([one for one in others if one.specimen != specimen], start)
         if any(one.specimen == specimen for one in others if one.in_grains):
             rule = fit_grains([one for one in others if one.specimen != specimen], rule)
         if any(one.specimen == specimen for one in crystals):
             rule = fit_lattice([one for one in crystals if one.specimen != specimen], rule)
-        rules[specimen] = rule
+        rules[specimen] = fit_shares([one for one in measured if one.specimen != specimen], rule)
     return rules
 
 

@@ -9,19 +9,25 @@ import numpy as np
 import pytest
 
 from processing import ProcessSettings, process_series
-from processing.count.wrong_places import ExitRule, Places
+from processing.count.wrong_places import CHANCES, ExitRule, Places
 from processing.results import Count
 from simulator.settings import Packing
 from tests.calibration.cases import Case
 from tests.calibration.corpus import case_of
-from tests.calibration.fit import fit_grains, fit_lattice, fit_rule, rules_left_out
+from tests.calibration.fit import fit_grains, fit_lattice, fit_rule, fit_shares, rules_left_out
 from tests.calibration.left_out import by_series, count_error, joint_chance, left_out_part, tenths
 from tests.calibration.page import left_out_of, with_left_out
 from tests.calibration.places import Judged, judged_case
 from tests.support.recorded import as_read
 
 RULE = ExitRule(
-    limit=0.05, steepness=1.5, sharpening=5.0, by_chance=0.15, even=0.2, distance_se=0.03
+    limit=0.05,
+    steepness=1.5,
+    sharpening=5.0,
+    by_chance=0.15,
+    even=0.2,
+    distance_se=0.03,
+    shares=CHANCES,
 )
 PARTICLES = 5000
 
@@ -61,6 +67,12 @@ def test_the_fit_finds_the_rule() -> None:
     found = [one.confidence(fit_rule(MEASURED)) for one in MEASURED]
     wanted = [one.confidence(RULE) for one in MEASURED]
     assert np.abs(np.concatenate(found) - np.concatenate(wanted)).mean() < 0.02
+
+
+def test_the_fit_finds_the_shares_of_wrong_places() -> None:
+    wanted = replace(RULE, shares=(0.1, 0.3, 0.6, 0.8, 0.95))
+    many = [made_by(wanted, seed) for seed in range(6)]
+    assert fit_shares(many, RULE).shares == pytest.approx(wanted.shares, abs=0.03)
 
 
 def test_the_fit_finds_the_rule_of_the_lattice() -> None:

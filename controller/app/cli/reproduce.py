@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from controller.app.paper.experiments import Experiment
     from controller.app.paper.outcome import Outcome
 
-QUICK_HELP = "the four main experiments alone, with tilts every 3 degrees: a tenth of the time"
+QUICK_HELP = "three of the main experiments, with tilts every 3 degrees: a tenth of the time"
 OUT_HELP = (
     "folder for the tables and the volumes of the first experiment; a run that was stopped goes on "
     "in its folder"

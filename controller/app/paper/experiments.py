@@ -110,7 +110,11 @@ WITHOUT_FLAT_SIDE = {f"the same without a flat side, seed {seed}": seed for seed
 TILT_STEPS_DEG = {f"tilts every {step:g} degrees": step for step in (4.0, 6.0, 8.0)}
 DOSE_SHARES = {f"1/{part} of the dose": 1 / part for part in (3, 10, 30, 100, 300)}
 
-QUICK = QUICK_MAIN.experiments(QUICK_STEP_DEG)
+QUICK = tuple(
+    each
+    for each in QUICK_MAIN.experiments(QUICK_STEP_DEG)
+    if each.name != QUICK_MAIN.no_shower  # three end in five minutes
+)
 """Experiments of `dualtilt reproduce --quick`."""
 
 WHOLE = (
