@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from processing.progress import Progress
 
 THREADS_PER_CORE = 2
-"""Threads of all processes together. Those of the last ones use cores that are free by then."""
+"""Threads of all processes together, for each core: the last experiments use all cores."""
 MOST_PROCESSES = 8
 """Largest number of processes; each needs 0.6 GB for one series, and more for two."""
 
