@@ -23,9 +23,10 @@ def compiled(function: Function) -> Function:
 
     @wraps(function)
     def call(*inputs: Any) -> None:
-        with _compiling:
-            if not made:
-                made.append(_machine_code(function))
+        if not made:
+            with _compiling:
+                if not made:  # no other thread was first
+                    made.append(_machine_code(function))
         made[0](*inputs)
 
     return cast(Function, call)

@@ -14,6 +14,7 @@ The rule of one series was fitted to simulated series by `python -m tests.calibr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -152,7 +153,12 @@ def wrong_place_chance(places: Places, rule: ExitRule = ONE_SERIES) -> Float64:
     chances = _chance_by_figures(places, rule)
     if not places.step:  # two series
         return chances
-    return np.interp(chances, (0.0, *CHANCES, 1.0), (0.0, *rule.shares, 1.0))
+    return corrected_chance(chances, rule.shares)
+
+
+def corrected_chance(chances: Float64, shares: Sequence[float]) -> Float64:
+    """Return chances [n] corrected to shares of wrong places, which belong to `CHANCES`."""
+    return np.interp(chances, (0.0, *CHANCES, 1.0), (0.0, *shares, 1.0))
 
 
 def _chance_by_figures(places: Places, rule: ExitRule) -> Float64:

@@ -179,12 +179,11 @@ def deformation_equations(model: ViewModel, given: Views, spheres: Spheres) -> V
     terms = np.column_stack([np.ones(len(spheres.amplitudes)), field_terms(spheres.centres_nm)])
     scale = np.abs(terms).max(axis=0)
     weighted = (terms / scale).T * spheres.weights
-    images = []
-    for axis in (1, 2):
-        for weights in weighted:
-            changes = np.zeros((3, len(weights)), np.float32)
-            changes[axis] = weights
-            images.append(model.forward(model.splines.spread_changes(views.repeat(changes))))
+    changes = (np.outer(axis, moves) for axis in np.eye(3)[1:] for moves in weighted)
+    images = [
+        model.forward(model.splines.spread_changes(views.repeat(each.astype(np.float32))))
+        for each in changes
+    ]
     residual = model.residual(spheres.weights)
     design = imager.vectors(imager.device.xp.stack(images, axis=1))
     left = imager.vectors(residual)

@@ -20,7 +20,12 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize
 
-from processing.count.wrong_places import CHANCES, ExitRule, wrong_place_chance
+from processing.count.wrong_places import (
+    CHANCES,
+    ExitRule,
+    corrected_chance,
+    wrong_place_chance,
+)
 from processing.series import Float64
 from tests.calibration.corpus import CORPUS, case_of
 from tests.calibration.left_out import count_error, left_out_part
@@ -107,8 +112,7 @@ def fit_shares(measured: Sequence[Judged], rule: ExitRule) -> ExitRule:
     beyond_places = confidences[in_doubt] / (1 - chances)
 
     def unlikely(shares: Float64) -> float:
-        wrong = np.interp(chances, (0.0, *CHANCES, 1.0), (0.0, *shares, 1.0))
-        return _unlikely(beyond_places * (1 - wrong), real)
+        return _unlikely(beyond_places * (1 - corrected_chance(chances, shares.tolist())), real)
 
     bounds = [(0.01, 0.99)] * len(CHANCES)
     found = minimize(unlikely, np.array(CHANCES), method="L-BFGS-B", bounds=bounds).x
