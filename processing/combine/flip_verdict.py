@@ -42,7 +42,8 @@ def refuse_unless_flipped(flipped: PoseFit, winner: PoseFit) -> None:
         raise UnclearPoseError(
             f"B does not fit A: at best {winner.share:.0%} of the particles are paired, "
             f"{winner.hypothesis.value}, but {SMALLEST_SHARE:.0%} are needed; either B shows "
-            "another object than A, or the tilt axis or the angles of one of them are wrong"
+            "another object than A, or the tilt axis, the angles or the pixel size of one of "
+            "them are wrong"
         )
     if not is_beaten(flipped, winner):
         return

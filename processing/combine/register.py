@@ -27,6 +27,7 @@ from processing.combine.flip_verdict import (
 )
 from processing.combine.pose import (
     Pose,
+    fit_pose,
     fit_scaled_pose,
     in_plane_and_seat_deg,
     mutual_pairs,
@@ -50,6 +51,10 @@ FEWEST_PARTICLES = 4
 """Fewest particles in A and in B: three pairs fix a pose, a fourth can contradict it."""
 NEAR_STEPS = 4
 """Steps of the refinement of a pose that is nearly right."""
+PAIRS_FOR_SIZE = 12
+"""Fewest pairs near the middle that show another size: to 1 % with places 0.3 nm off."""
+SIZE_STEPS = 8
+"""Steps from the pairs near the middle, where a wrong scale moves little, to those at the rim."""
 LARGEST_LOSS = 0.1
 """Largest loss of the paired share at which a pose found before still holds."""
 
@@ -165,6 +170,20 @@ def fit_all_pairs(points_a: Float64, points_b: Float64, pose: Pose, diameter_nm:
             return pose
         pose = fit_scaled_pose(points_a[pairs_a], points_b[pairs_b])
     return pose
+
+
+def relative_size(points_a: Float64, points_b: Float64, pose: Pose, diameter_nm: float) -> float:
+    """Return the size of the object in A over that in B, from the pairs of their particles.
+
+    `pose` is nearly right. Its own scale stays near 1, since no specimen changes its size by more;
+    this one does not, since another pixel size does. 1.0 for fewer than `PAIRS_FOR_SIZE` pairs.
+    """
+    for _ in range(SIZE_STEPS):
+        pairs_a, pairs_b = mutual_pairs(points_a, pose.apply(points_b), PAIRED_WITHIN * diameter_nm)
+        if len(pairs_a) < PAIRS_FOR_SIZE:
+            return 1.0
+        pose = fit_pose(points_a[pairs_a], points_b[pairs_b], with_scale=True)
+    return pose.scale
 
 
 def all_fits(

@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from processing.combine.pose import Pose
 from processing.combine.pose_fit import PAIRED_WITHIN
+from processing.combine.register import relative_size
 from processing.count.interval import missed_by_both, widen_by_fused, widen_by_missed
 from processing.device import device
 from processing.files.particles import ParticleTable
@@ -27,6 +28,7 @@ from processing.pipeline.search_start import SearchStart
 from processing.pipeline.series_search import SeriesResult
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.uncertain_in_both import with_uncertain_places
+from processing.pipeline.verdict import LARGEST_SIZE_CHANGE
 from processing.progress import Progress, within
 from processing.results import Cause, Count, FusionRule
 from processing.series import Float32, Float64, TiltSeries
@@ -84,7 +86,19 @@ class BothSeries:
         """Return the doubts about the input of each series, which its own verdict holds."""
         verdicts = [result.detection.count.verdict for result in (self.a, self.b)]
         lines = [line for verdict in verdicts if verdict for line in verdict.lines(Cause.INPUT)]
-        return list(dict.fromkeys(lines))
+        return list(dict.fromkeys([*lines, *self.size_doubts()]))
+
+    def size_doubts(self) -> list[str]:
+        """Return a line if the object has another size in B: by more than beams shrink it."""
+        points_a, points_b = (one.detection.table.centres_nm for one in (self.a, self.b))
+        change = 1 / relative_size(points_a, points_b, self.pose, self.diameter_nm) - 1
+        if abs(change) <= LARGEST_SIZE_CHANGE:
+            return []
+        word = "larger" if change > 0 else "smaller"
+        return [
+            f"the object is {abs(change):.0%} {word} in B than in A: check that both series have "
+            "the same pixel size"
+        ]
 
     def count_alone(self, count: Count, table: ParticleTable, both: Detection) -> Count:
         """Return the count of one series, its interval widened by what both series show."""

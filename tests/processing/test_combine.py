@@ -22,7 +22,7 @@ from processing.combine.pose import (
     fit_pose,
     in_plane_and_seat_deg,
 )
-from processing.combine.register import RegistrationResult, register, register_again
+from processing.combine.register import RegistrationResult, register, register_again, relative_size
 from processing.combine.resample import resample
 from processing.errors import RegistrationRefusedError, UnclearPoseError
 from processing.results import FusionRule
@@ -128,6 +128,18 @@ def test_the_scale_of_b_is_found(order: str, size: float) -> None:
     assert found.pose.scale == pytest.approx(1 / size, abs=1e-3)
     assert angle_deg(found.pose.matrix, pose.matrix) < 0.1
     assert found.share > max(0.7, found.runner_up)
+
+
+@pytest.mark.parametrize(
+    ("radius_nm", "size"), [(22.0, 1.1), (22.0, 0.92), (36.0, 1.06), (36.0, 0.97), (36.0, 1.02)]
+)
+@pytest.mark.parametrize("order", ["disordered", "fcc"])
+def test_another_magnification_of_b_is_measured(order: str, radius_nm: float, size: float) -> None:
+    points = assembly(order, 3, radius_nm)
+    a, b = detected(points, 5, exit_side=-1), detected(points, 4, exit_side=1)
+    moved = remounted(b, 3)[0] * size
+    pose = register(a, moved, DIAMETER_NM).pose
+    assert relative_size(a, moved, pose, DIAMETER_NM) == pytest.approx(1 / size, abs=3e-3)
 
 
 def test_a_seat_tilt_of_several_degrees_is_found() -> None:

@@ -35,6 +35,8 @@ OBJECT = POINTS[POINTS[:, 2] < 17] + np.random.default_rng(4).normal(
     0, 0.2, POINTS[POINTS[:, 2] < 17].shape
 )
 
+AWAY_NM = np.array([100.0, 0.0, 0.0])
+
 
 @dataclass(frozen=True)
 class Case:
@@ -73,8 +75,12 @@ def test_particles_of_the_same_object(case: Case) -> None:
 
 @pytest.mark.parametrize(
     "second",
-    [packed(24, 9.5, order="disordered", seed=8), np.zeros((0, 3))],
-    ids=["another object", "none"],
+    [
+        packed(24, 9.5, order="disordered", seed=8),
+        np.vstack([OBJECT[:20] - AWAY_NM, OBJECT[:20] + AWAY_NM]),
+        np.zeros((0, 3)),
+    ],
+    ids=["another object", "two groups far apart, none near their middle", "none"],
 )
 def test_different_objects_are_not_compared(second: np.ndarray) -> None:
     assert compare_particles(OBJECT, second, DIAMETER_NM) is None
