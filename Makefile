@@ -54,7 +54,7 @@ accuracy: $(READY)
 calibration: $(READY)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.calibration
 
-# an hour of one core, five minutes where the series are stored: the rule of wrong places in one series,
+# 100 minutes of one core, six where the series are stored: the rule of wrong places in one series,
 # fitted, and tested on specimens that are left out; docs/decisions/0030
 calibration-rule: $(READY)
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.calibration.fit

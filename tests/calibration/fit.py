@@ -1,9 +1,9 @@
 """`python -m tests.calibration.fit [--page FILE] [--series NAME ...]`: the rule of wrong places.
 
-Simulated series that are not stored yet are processed first, one after another: an hour of CPU
-time for all of them. The rule that is printed is fitted to all single series. Each specimen in
-the tables is tested by a rule that was fitted to the other specimens. The tables are written to
-docs/calibration.md.
+Simulated series that are not stored yet are processed first, one after another: about 100
+minutes of CPU time for all of them. The rule that is printed is fitted to all single series. Each
+specimen in the tables is tested by a rule that was fitted to the other specimens. The tables are
+written to docs/calibration.md.
 
 Each series can be processed by itself, on any machine: `--series NAME` stores one of
 tests/calibration/corpus.py as a small file in the folder calibration-places, from which the fit
