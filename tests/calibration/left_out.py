@@ -20,8 +20,8 @@ from tests.calibration.page import LEFT_OUT
 from tests.calibration.places import BOTH, Judged
 
 TEXT = """
-Written by `make calibration-rule` (`python -m tests.calibration.fit`): about 100 minutes of one core,
-six where the series are stored. Each specimen is tested by a rule that was fitted to the others.
+Written by `make calibration-rule` (`python -m tests.calibration.fit`): about 100 minutes of one
+core, six where the series are stored. Each specimen is tested by a rule fitted to the others.
 Most series have coarse steps, since fine ones have few particles in doubt. The first standard error
 is that of independent particles, the second that of specimens, whose particles go wrong together.
 """
