@@ -28,6 +28,9 @@ HEAVY_SHARE = 0.05
 LARGEST_ALONE = 1.1
 """Mass of all patches, relative to the object's in the least tilted image, up to which the object
 is alone: its own varies by 6 % over the tilts, and a neighbour adds to it."""
+LARGEST_GAIN = 1.01
+"""Largest mass of an object alone, relative to that at the tilt before: steps of 6 degrees change
+it by up to half a percent."""
 LOOSE_SHARE = 1 / 30
 """Largest mass of a loose particle, as a fraction of the object's. Heavier whole patches belong to
 a specimen of few particles, and are counted."""
@@ -125,7 +128,7 @@ def _follow(
     core: Bools,
     order: NDArray[np.intp],
     start: int,
-    core_at: Callable[[Float32, Patches, Bools], Bools | None],
+    core_at: Callable[[Float32, Patches, Bools, Float32], Bools | None],
 ) -> tuple[Bools, Bools]:
     """Follow the object from the least tilted image to both sides.
 
@@ -136,8 +139,8 @@ def _follow(
     order, start
         Images in the order of tilt, and the place in it of the least tilted one.
     core_at
-        Function of the image, its patches and the core at the tilt before; None if another object
-        overlaps.
+        Function of the image, its patches, the core at the tilt before and the image of that tilt;
+        None if another object overlaps.
 
     Returns
     -------
@@ -150,7 +153,7 @@ def _follow(
     for side in (order[start + 1 :], order[:start][::-1]):
         before = first
         for tilt in side:
-            found = core_at(smooth[tilt], patches[tilt], cores[before])
+            found = core_at(smooth[tilt], patches[tilt], cores[before], smooth[before])
             overlapped[tilt] = found is None
             if found is None:
                 found = _moved(cores[before], smooth[before], smooth[tilt])
@@ -230,12 +233,14 @@ def _edge_patches(patches: Patches) -> Patches:
     return np.unique(np.concatenate([patches[0], patches[-1], patches[:, 0], patches[:, -1]]))
 
 
-def _apart(image: Float32, patches: Patches, before: Bools, *, chosen: Bools) -> Bools | None:
+def _apart(
+    image: Float32, patches: Patches, before: Bools, image_before: Float32, *, chosen: Bools
+) -> Bools | None:
     """Return the core where it was at the tilt before; None if it has merged with a neighbour.
 
     An object keeps its height along the tilt axis at every tilt.
     """
-    del image
+    del image, image_before
     core = _own_patches(patches, before)
     merged = core.sum() > GROWTH * before.sum() or (_at_edge(core) and not _at_edge(before))
     merged = merged or _height(core) > HEIGHT_GROWTH * _height(chosen) + 1
@@ -248,13 +253,24 @@ def _own_patches(patches: Patches, before: Bools) -> Bools:
     return np.asarray(np.isin(patches, numbers[numbers > 0]), bool)
 
 
-def _whole(image: Float32, patches: Patches, before: Bools, *, heavy: float) -> Bools | None:
-    """Return all heavy patches and those where the core was before; None if none can be seen."""
+def _whole(
+    image: Float32, patches: Patches, before: Bools, image_before: Float32, *, heavy: float
+) -> Bools | None:
+    """Return all heavy patches and those where the core was before.
+
+    None if none can be seen, or if they reach the field's edge with more mass than before: an
+    object that the edge cuts loses mass, so that this is another one.
+    """
+    own = _own_patches(patches, before)
+    if _at_edge(own) and not _at_edge(before):
+        mass_before = image_before[before].sum()
+        if image[own].sum() > LARGEST_GAIN * mass_before:
+            return None
     numbers = np.arange(1, patches.max() + 1)
     masses = ndimage.sum_labels(image, patches, numbers)
     # what reaches into the field is no part of an object that lies within it
     further = numbers[(masses >= heavy) & ~np.isin(numbers, _edge_patches(patches))]
-    core = _own_patches(patches, before) | np.isin(patches, further)
+    core = own | np.isin(patches, further)
     return core if core.any() else None
 
 

@@ -70,16 +70,30 @@ class Surroundings:
 
 @dataclass(frozen=True, eq=False)
 class Isolated:
-    """Series that shows only its object; `beside` is None if nothing lies beside it."""
+    """Series that shows only its object.
+
+    Attributes
+    ----------
+    beside
+        What lies beside the object; None if nothing does, or in too few images to fit it.
+    overlapped
+        Images in which another object overlaps the one that is counted, [tilt]; None if none was
+        looked for.
+    """
 
     series: TiltSeries
     beside: Surroundings | None = None
+    overlapped: Bools | None = None
 
     def clear(self) -> TiltSeries:
-        """Exclude the images in which another object overlaps, if many do and enough remain."""
-        if self.beside is None or self.beside.overlapped.mean() <= LARGEST_OVERLAP:
+        """Exclude the images in which another object overlaps, if enough remain.
+
+        Their masks are guesses: one such image at the end of the tilts, placed half a particle
+        wrong, spoils the places of a whole crystal.
+        """
+        if self.overlapped is None or not self.overlapped.any():
             return self.series
-        excluded = self.series.excluded | self.beside.overlapped
+        excluded = self.series.excluded | self.overlapped
         enough = (~excluded).sum() >= max(FEWEST_CLEAR, CLEAR_SHARE * self.series.tilts)
         return replace(self.series, excluded=excluded) if enough else self.series
 
@@ -138,7 +152,8 @@ def isolate_object(series: TiltSeries, binned_by: int = 1) -> Isolated:
         backgrounds = continued_background(flat, masks | beside)
     uneven = _unevenness(backgrounds) > UNEVEN_SHARE * signal
     cluttered = clutter > LARGEST_CLUTTER * signal
-    if series.region_px is None and (cluttered or not (uneven or found.cut or loose)):
+    shows_others = found.cut or loose or found.overlapped.any()
+    if series.region_px is None and (cluttered or not (uneven or shows_others)):
         return Isolated(series)
     whole = _without_background(series.images, levels, backgrounds, factor)
     soft = _soft_masks(masks, series.images.shape, factor)
@@ -152,9 +167,11 @@ def isolate_object(series: TiltSeries, binned_by: int = 1) -> Isolated:
         even_background=not uneven,
     )
     # an object in few images is a bad image more often than a neighbour
-    if found.cut <= LARGEST_OVERLAP * series.tilts and not loose:
-        return Isolated(isolated)
-    return Isolated(isolated, Surroundings(whole, soft, found.overlapped, notes, doubts))
+    few = max(found.cut, int(found.overlapped.sum())) <= LARGEST_OVERLAP * series.tilts
+    if few and not loose:
+        return Isolated(isolated, overlapped=found.overlapped)
+    surroundings = Surroundings(whole, soft, found.overlapped, notes, doubts)
+    return Isolated(isolated, surroundings, found.overlapped)
 
 
 def _nothing_there(series: TiltSeries, binned_by: int) -> ProcessingError:

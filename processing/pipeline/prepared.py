@@ -23,7 +23,7 @@ from processing.pipeline.sampling import (
 )
 from processing.pipeline.settings import ProcessSettings
 from processing.results import Sampling
-from processing.series import Float32, TiltSeries
+from processing.series import Bools, Float32, TiltSeries
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +44,8 @@ class PreparedSeries:
         False if another tilt axis or other angles were taken than the given ones.
     beside
         Images of the overview with all that lies beside the object; None if nothing does.
+    overlapped
+        Images in which another object overlaps the one that is counted (`Isolated`).
     """
 
     overview: TiltSeries
@@ -52,13 +54,14 @@ class PreparedSeries:
     stored: StoredImages
     geometry_kept: bool
     beside: Surroundings | None = None
+    overlapped: Bools | None = None
 
     def at(self, sampling: Sampling) -> Isolated:
         """Return the cropped and binned series; its images are read again if need be."""
         relative = within_field(sampling, self.field)
         if relative is not None:
             beside = self.beside and _sampled_beside(self.beside, self.overview, relative)
-            return Isolated(sampled(self.overview, relative), beside)
+            return Isolated(sampled(self.overview, relative), beside, self.overlapped)
         turns = self.overview.quarter_turns
         as_read = turned(sampling, -turns)
         fine = isolate_object(
@@ -67,7 +70,8 @@ class PreparedSeries:
         # what was found in the whole field holds
         images = _rot90(fine.series.images, turns)
         series = replace(self.overview, images=images, pixel_nm=fine.series.pixel_nm)
-        return Isolated(series, fine.beside and _turned_beside(fine.beside, turns))
+        beside = fine.beside and _turned_beside(fine.beside, turns)
+        return Isolated(series, beside, fine.overlapped)
 
 
 def _rot90(images: Float32, quarter_turns: int) -> Float32:
@@ -110,6 +114,7 @@ def prepare_field(series: TiltSeries, settings: ProcessSettings) -> PreparedSeri
         stored,
         geometry_kept=checked is isolated.series,
         beside=isolated.beside and _turned_beside(isolated.beside, turns),
+        overlapped=isolated.overlapped,
     )
 
 

@@ -121,7 +121,8 @@ def _counted_again(
 ) -> SeriesResult:
     """Count without what lies beside the object, or with more of the overlapped images.
 
-    Returns `result`, the count of the clear images, if neither is possible or more certain.
+    Returns `result`, the count of the clear images, if neither is possible and no less certain: a
+    model of the neighbours can explain images that are aligned wrongly.
     """
     alone = without_neighbours(
         isolated, beside, alignment, settings, progress=within(progress, 0.0, 0.7)
@@ -131,7 +132,8 @@ def _counted_again(
         found = find_particles(
             alone.series, alone.alignment, settings, allocate=allocate, progress=shown
         )
-        return replace(found, beside=alone.beside.followed_by(found.beside))
+        if not _is_less_certain(found, result):
+            return replace(found, beside=alone.beside.followed_by(found.beside))
     parts = with_unshadowed_parts(
         isolated, beside, alignment, result.detection.table.centres_nm, result.diameter.value
     )
@@ -148,14 +150,19 @@ def _counted_again(
         )
     except ProcessingError:
         return result
-    sound = not found.detection.count.is_refused
-    better = sound and _uncertainty(found) <= _uncertainty(result)
-    return found if better else result
+    return result if _is_less_certain(found, result) else found
 
 
 def _is_doubtful(result: SeriesResult) -> bool:
     verdict = result.detection.count.verdict
     return verdict is not None and verdict.state is Trust.DOUBTFUL
+
+
+def _is_less_certain(found: SeriesResult, known: SeriesResult) -> bool:
+    """Compare a new count with a doubtful one."""
+    if found.detection.count.is_refused:
+        return True
+    return _is_doubtful(found) and _uncertainty(found) > _uncertainty(known)
 
 
 def _uncertainty(result: SeriesResult) -> int:
