@@ -12,8 +12,8 @@ from controller.service import status_text
 WORST = 5
 """Number of images that are named for their residuals."""
 VOLUME_NAMES = {
-    "A": "series A alone",
-    "B": "series B alone",
+    "A": "A alone",
+    "B": "B alone",
     FusionRule.MEAN: "rule mean",
     FusionRule.PAPER: "rule paper",
     FusionRule.MASKED: "rule masked",

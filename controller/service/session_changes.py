@@ -154,9 +154,12 @@ def prompt_answered(status: SessionStatus, event: PromptAnswered) -> Changes:
     return {"prompt": status.prompt if another_is_open else None, **void}
 
 
-def flip_checked(_: SessionStatus, event: FlipChecked) -> Changes:
-    """Set the result of the flip check."""
-    return {"flip_check": event}
+def flip_checked(status: SessionStatus, event: FlipChecked, record: Record) -> Changes:
+    """Set the result of the flip check; a refused one is an alert, too."""
+    if event.accepted:
+        return {"flip_check": event}
+    refused = Alerted(level=Level.WARNING, text=f"flip NOT CONFIRMED: {event.found}")
+    return {"flip_check": event, **alerted(status, refused, record)}
 
 
 def preview_ready(status: SessionStatus, event: PreviewReady, record: Record) -> Changes:

@@ -78,7 +78,7 @@ _REDUCERS: dict[type[Event], Reducer] = {
     Alerted: session_changes.alerted,
     PromptOpened: session_changes.prompt_opened,
     PromptAnswered: _event_only(session_changes.prompt_answered),
-    FlipChecked: _event_only(session_changes.flip_checked),
+    FlipChecked: session_changes.flip_checked,
     ProcessingProgressed: _event_only(series_changes.processing_progressed),
     TiltJudged: _event_only(series_changes.tilt_judged),
     Counted: _event_only(series_changes.counted),

@@ -66,6 +66,8 @@ class SessionFolder:
             The folder holds no session or is not private.
         """
         folder = cls(path)
+        if not path.exists():
+            raise UsageError(f"{path}: no such folder")
         if not folder.journal.is_file() and folder.has_series:
             raise UsageError(
                 f"{path}: its journal.jsonl is missing; restore it from a copy, or make it again "

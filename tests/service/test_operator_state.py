@@ -161,7 +161,7 @@ CASES: tuple[tuple[str, Iterable[Event], OperatorState, str], ...] = (
         "a refused flip, its prompt open",
         REFUSED_FLIP,
         OperatorState.STOP_AT_END,
-        "retake-image or back-to-flip: same side up, turned by 4 degrees in the plane: not flipped",
+        "back-to-flip or retake-image: same side up, turned by 4 degrees in the plane: not flipped",
     ),
     (
         "a refused flip, the grid being flipped again",

@@ -317,6 +317,18 @@ CASES = (
         (ALERTS_KEPT, str(ALERTS_KEPT + 4)),
     ),
     Case(
+        "a refused flip is an alert",
+        (script.SAME_SIDE_UP,),
+        lambda s: (s.flip_check, s.alerts[-1].alert.text),
+        (script.SAME_SIDE_UP, f"flip NOT CONFIRMED: {script.SAME_SIDE_UP.found}"),
+    ),
+    Case(
+        "after images of the same side up, flipping again is the first answer",
+        (PromptOpened(prompt=script.FLIP_CHECK_PROMPT),),
+        lambda s: s.prompt and s.prompt.choices[0],
+        "back-to-flip",
+    ),
+    Case(
         "information is news, and hides no alert",
         (
             Alerted(level=Level.WARNING, text="drift"),

@@ -85,7 +85,7 @@ CASES = (
         "answer flip-check maybe",
         ExitCode.USAGE,
         (),
-        "answer retake-image | back-to-flip | override | stop",
+        "answer back-to-flip | retake-image | override | stop",
     ),
 )
 

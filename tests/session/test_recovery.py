@@ -236,9 +236,15 @@ def test_a_new_session_needs_a_new_folder(
         SessionFolder.create(tmp_path, PROTOCOL)
 
 
-def test_an_empty_folder_cannot_be_resumed(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="holds no session"):
-        SessionFolder.open(tmp_path)
+@pytest.mark.parametrize(
+    ("folder", "message"), [("", "holds no session"), ("missing", "no such folder")]
+)
+def test_a_folder_without_a_session_cannot_be_resumed(
+    tmp_path: Path, folder: str, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        SessionFolder.open(tmp_path / folder)
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_session_without_its_protocol_is_not_called_none(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
             "beam ON 70 pA",
             "dose 8.2 ke/Å² of 14.5 planned, 60 max",
             "live residual 0.54 px ok",
-            "seen by A 6669 ± 132   d 6.3 nm",
+            "A alone 6669 ± 132   d 6.3 nm",
             "live residual/px vs tilt ╌ limit 1",
             "particles vs tilts used",
             "✓ GOOD",
@@ -141,7 +141,7 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
     ),
     "series A, no data yet": (
         [script.started(FOLDER), *chain.from_iterable(part() for part in UP_TO_A), SERIES_STARTED],
-        ("[ A 0/73 ]", "seen by A not counted yet", "no data yet"),
+        ("[ A 0/73 ]", "A alone not counted yet", "no data yet"),
     ),
     "series B, with advice": (
         [*upto_flip(), *script.flipped(), *script.series("B", 40), *LIVE_ADVICE],
@@ -178,9 +178,9 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
             "same side up",
             "0.83",
             "▲ STOP AT END",
-            "▲ retake-image or back-to-flip: same side up",
-            "? waiting · dualtilt answer flip-check retake-image ",
-            "(1 alert, l)",
+            "▲ back-to-flip or retake-image: same side up",
+            "? waiting · dualtilt answer flip-check back-to-flip ",
+            "(2 alerts, l)",
             "override",
             "flip-check",
         ),
@@ -199,7 +199,7 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
     ),
     "fuse": (
         [*upto_flip(), *script.flipped(), *script.series("B"), *script.fuse(0.6)],
-        ("[ fuse ]", "fuse: Haar fusion", "60%", "A only", "7061 ± 109"),
+        ("[ fuse ]", "fuse: Haar fusion", "60%", "A alone", "7061 ± 109"),
     ),
     "report": (
         list(script.whole(FOLDER)),

@@ -46,7 +46,7 @@ def test_help_explains_every_key() -> None:
     [
         pytest.param(
             upto_a41(),
-            ("behind", "beam", "counts", "dose", "shift", "residual", "seen by A", "±", "GOOD"),
+            ("behind", "beam", "counts", "dose", "shift", "residual", "A alone", "±", "GOOD"),
             id="series",
         ),
         pytest.param(

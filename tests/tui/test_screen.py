@@ -131,7 +131,7 @@ def test_no_meaning_is_in_colour_alone(monkeypatch: pytest.MonkeyPatch) -> None:
         window_frame = {"#ff5f57", "#febc2e", "#28c840", "#c5c8c6"}
         colours = set(re.findall(r"#[0-9a-f]{6}", drawing)) - window_frame
         assert {c for c in colours if len({c[1:3], c[3:5], c[5:7]}) > 1} == set()
-        for sign in ("✓pre", "[ flip ]", "✗ NOT CONFIRMED", "▲ STOP AT END", "▲ retake-image or"):
+        for sign in ("✓pre", "[ flip ]", "✗ NOT CONFIRMED", "▲ STOP AT END", "▲ back-to-flip or"):
             assert sign in text
 
     drive(body)

@@ -23,7 +23,7 @@ for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 VERBS = {
-    "demo": "run a whole session on the simulator, in a minute or two",
+    "demo": "run a whole session on the simulator, in a few minutes",
     "run": "run a dual tilt-series session",
     "plan": "print every step of a session with its estimated time and dose",
     "check": "check protocol, disk, dose, processing and, with --bridge, the microscope",

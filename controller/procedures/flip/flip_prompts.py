@@ -53,9 +53,16 @@ def flip_check_prompt(check: FlipChecked) -> Prompt:
         title="Flip not confirmed",
         text=f"Found: {check.found}. Take the images again, flip the grid again, or override with "
         "a reason.",
-        choices=tuple(FlipCheckAnswer),
+        choices=_best_first(check),
         needs_reason=(FlipCheckAnswer.OVERRIDE,),
     )
+
+
+def _best_first(check: FlipChecked) -> tuple[FlipCheckAnswer, ...]:
+    """Return the answers; after images of the same side up, flipping again is the first."""
+    if check.compared and check.same_side_score > check.flipped_score:
+        return tuple(sorted(FlipCheckAnswer, key=lambda each: each != FlipCheckAnswer.BACK_TO_FLIP))
+    return tuple(FlipCheckAnswer)
 
 
 def _view(protocol: Protocol) -> str:

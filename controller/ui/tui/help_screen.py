@@ -89,8 +89,8 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         ("final residual", "that of the alignment of all tilts, rms; it replaces the live ones"),
         (
-            "seen by A",
-            "particles counted in A alone; final: in the complete series. The interval does not "
+            "A alone",
+            "particles counted without B; final: in the complete series. The interval does not "
             "include what A's blurred side hides: quote fused",
         ),
         ("fused", "particles counted in A and B together"),

@@ -18,8 +18,8 @@ Parts = list[str | tuple[str, str]]
 """Pieces of a line: plain text, or text with its style."""
 BAR_CELLS = 12
 COUNT_NAMES: tuple[tuple[Which, str], ...] = (
-    ("A", "A only"),
-    ("B", "B only"),
+    ("A", "A alone"),
+    ("B", "B alone"),
     ("mean", "mean"),
     ("fused", "fused"),
 )
@@ -86,7 +86,7 @@ def structure_lines(status: SessionStatus, *names: Which) -> Lines:
 
 
 def count_table(status: SessionStatus) -> Lines:
-    """Return the counts of A only, B only and both as a table."""
+    """Return the counts of A alone, B alone and both as a table."""
     rows = [line((f"{'particles':<10}{'n':>16}   d/nm", "dim"))]
     for which, label in COUNT_NAMES:
         known = status.counts.get(which)

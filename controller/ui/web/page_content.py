@@ -124,11 +124,13 @@ def _news(status: SessionStatus) -> str:
 
 
 def _alerts(status: SessionStatus) -> str:
-    return "".join(
+    shown = "".join(
         f'<li class="{known.alert.level.value}">{escape(event_text.time_of_day(known.at))} '
         f"{escape(event_text.alert_line(known.alert))}</li>"
         for known in reversed(status.alerts[-ALERTS_SHOWN:])
     )
+    earlier = len(status.alerts) > ALERTS_SHOWN
+    return shown + ("<li>earlier ones: in the report</li>" if earlier else "")
 
 
 def _lines(lines: Iterable[Text]) -> str:
