@@ -28,9 +28,11 @@ HEAVY_SHARE = 0.05
 LARGEST_ALONE = 1.1
 """Mass of all patches, relative to the object's in the least tilted image, up to which the object
 is alone: its own varies by 6 % over the tilts, and a neighbour adds to it."""
-LARGEST_GAIN = 1.003
-"""Largest mass of an object alone, relative to that at the lower tilt before: outwards it falls, by
-up to half a percent in steps of 6 degrees, as the images of thicker parts saturate."""
+HEAVIEST_CORE, WIDE_CUT = 1.02, 0.55
+"""Mass of a core at the field's edge, relative to that in the least tilted image, and length of the
+edge that it touches, relative to the object's height, above both of which it is another object's,
+too. Loose assemblies alone reach 1.10 and 0.65, but not both; assemblies of 150 and 165 nm with a
+neighbour at the ends of the tilts have 1.02 to 1.09 and 0.61 to 0.80."""
 LOOSE_SHARE = 1 / 30
 """Largest mass of a loose particle, as a fraction of the object's. Heavier whole patches belong to
 a specimen of few particles, and are counted."""
@@ -103,7 +105,8 @@ def find_object(
     smallest = HEAVY_SHARE * mass
     # the outline of a loose packing changes much from tilt to tilt without any neighbour
     alone = _heaviest(smooth, patches) <= LARGEST_ALONE * mass
-    core_at = partial(_whole, heavy=LOOSE_SHARE * mass) if alone else partial(_apart, chosen=chosen)
+    whole = partial(_whole, chosen=chosen, mass=mass)
+    core_at = whole if alone else partial(_apart, chosen=chosen)
     cores, overlapped = _follow(smooth, patches, chosen, order, start, core_at)
     # the margin would show the other object where it overlaps this one
     discs = [_disc(LEAST_MARGIN_PX if merged else margin) for merged in overlapped]
@@ -128,7 +131,7 @@ def _follow(
     core: Bools,
     order: NDArray[np.intp],
     start: int,
-    core_at: Callable[[Float32, Patches, Bools, Float32], Bools | None],
+    core_at: Callable[[Float32, Patches, Bools], Bools | None],
 ) -> tuple[Bools, Bools]:
     """Follow the object from the least tilted image to both sides.
 
@@ -139,8 +142,8 @@ def _follow(
     order, start
         Images in the order of tilt, and the place in it of the least tilted one.
     core_at
-        Function of the image, its patches, the core at the tilt before and the image of that tilt;
-        None if another object overlaps.
+        Function of the image, its patches and the core at the tilt before; None if another object
+        overlaps.
 
     Returns
     -------
@@ -153,7 +156,7 @@ def _follow(
     for side in (order[start + 1 :], order[:start][::-1]):
         before = first
         for tilt in side:
-            found = core_at(smooth[tilt], patches[tilt], cores[before], smooth[before])
+            found = core_at(smooth[tilt], patches[tilt], cores[before])
             overlapped[tilt] = found is None
             if found is None:
                 found = _moved(cores[before], smooth[before], smooth[tilt])
@@ -233,14 +236,12 @@ def _edge_patches(patches: Patches) -> Patches:
     return np.unique(np.concatenate([patches[0], patches[-1], patches[:, 0], patches[:, -1]]))
 
 
-def _apart(
-    image: Float32, patches: Patches, before: Bools, image_before: Float32, *, chosen: Bools
-) -> Bools | None:
+def _apart(image: Float32, patches: Patches, before: Bools, *, chosen: Bools) -> Bools | None:
     """Return the core where it was at the tilt before; None if it has merged with a neighbour.
 
     An object keeps its height along the tilt axis at every tilt.
     """
-    del image, image_before
+    del image
     core = _own_patches(patches, before)
     merged = core.sum() > GROWTH * before.sum() or (_at_edge(core) and not _at_edge(before))
     merged = merged or _height(core) > HEIGHT_GROWTH * _height(chosen) + 1
@@ -260,23 +261,22 @@ def _own_patches(patches: Patches, before: Bools) -> Bools:
 
 
 def _whole(
-    image: Float32, patches: Patches, before: Bools, image_before: Float32, *, heavy: float
+    image: Float32, patches: Patches, before: Bools, *, chosen: Bools, mass: float
 ) -> Bools | None:
     """Return all heavy patches and those where the core was before.
 
-    None if none can be seen, or if they reach the field's edge with more mass than before: an
-    object that the edge cuts loses mass, so that this is another one.
+    None if none can be seen, or if they end at the field's edge on a wide front with more mass than
+    the object's: an object that the edge cuts loses mass, so that this is another one.
     """
     own = _own_patches(patches, before)
-    if not _at_edge(before):
-        reached = own | _touching(patches, own)
-        gain = image[reached].sum() / max(image_before[before].sum(), 1e-30)
-        if _at_edge(reached) and gain > LARGEST_GAIN:
-            return None
+    reached = own | _touching(patches, own)
+    wide = _cut_length(reached) > WIDE_CUT * _height(chosen)
+    if wide and not _at_edge(before) and image[reached].sum() > HEAVIEST_CORE * mass:
+        return None
     numbers = np.arange(1, patches.max() + 1)
     masses = ndimage.sum_labels(image, patches, numbers)
     # what reaches into the field is no part of an object that lies within it
-    further = numbers[(masses >= heavy) & ~np.isin(numbers, _edge_patches(patches))]
+    further = numbers[(masses >= LOOSE_SHARE * mass) & ~np.isin(numbers, _edge_patches(patches))]
     core = own | np.isin(patches, further)
     return core if core.any() else None
 
@@ -294,7 +294,12 @@ def _height(core: Bools) -> int:
 
 
 def _at_edge(mask: Bools) -> bool:
-    return bool(mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())
+    return _cut_length(mask) > 0
+
+
+def _cut_length(mask: Bools) -> int:
+    """Return the largest number of pixels on one side of the field's edge."""
+    return max(int(side.sum()) for side in (mask[0], mask[-1], mask[:, 0], mask[:, -1]))
 
 
 def _disc(radius: int) -> Bools:
