@@ -49,7 +49,7 @@ accuracy: $(READY)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.accuracy fcc multi-grain disordered --seeds 20
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.accuracy
 
-# ten minutes on one core: confidences and intervals against the truth; docs/calibration.md.
+# half an hour of one core: confidences and intervals against the truth; docs/calibration.md.
 # The paper's size, an hour of one core for each seed: python -m tests.calibration --size 165 --jobs N
 calibration: $(READY)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.calibration

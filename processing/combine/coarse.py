@@ -143,7 +143,7 @@ class _Search:
             best = np.unravel_index(int(values.argmax()), values.shape)
             step_nm = self._cell_nm * shifts[list(best[::-1])]
             shift_nm = step_nm + self._middle_a - matrix @ self._middle_b
-            # where no particle of one lies as near the middle as those of the other, none is 0
+            # no particle of one series may lie within the radius of the other: nothing to compare
             correlation = float(values.max() / norm) if norm else 0.0
             found.append(Candidate(hypothesis, Pose(matrix, shift_nm), correlation))
         return found

@@ -175,8 +175,9 @@ def fit_all_pairs(points_a: Float64, points_b: Float64, pose: Pose, diameter_nm:
 def relative_size(points_a: Float64, points_b: Float64, pose: Pose, diameter_nm: float) -> float:
     """Return the size of the object in A over that in B, from the pairs of their particles.
 
-    `pose` is nearly right. Its own scale stays near 1, since no specimen changes its size by more;
-    this one does not, since another pixel size does. 1.0 for fewer than `PAIRS_FOR_SIZE` pairs.
+    `pose` is nearly right; its scale is limited to what beams do to a specimen. The size found here
+    is not, since another pixel size can change it by more. 1.0 for fewer than `PAIRS_FOR_SIZE`
+    pairs.
     """
     for _ in range(SIZE_STEPS):
         pairs_a, pairs_b = mutual_pairs(points_a, pose.apply(points_b), PAIRED_WITHIN * diameter_nm)

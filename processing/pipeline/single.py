@@ -121,8 +121,8 @@ def _counted_again(
 ) -> SeriesResult:
     """Count without what lies beside the object, or with more of the overlapped images.
 
-    Returns `result`, the count of the clear images, if neither is possible and no less certain: a
-    model of the neighbours can explain images that are aligned wrongly.
+    Returns `result`, the count of the clear images, if neither is possible or both are less
+    certain: a model of the neighbours can explain images that are aligned wrongly.
     """
     alone = without_neighbours(
         isolated, beside, alignment, settings, progress=within(progress, 0.0, 0.7)

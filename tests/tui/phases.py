@@ -130,7 +130,7 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
             "beam ON 70 pA",
             "dose 8.2 ke/Å² of 14.5 planned, 60 max",
             "live residual 0.54 px ok",
-            "A alone 6669 ± 132   d 6.3 nm",
+            "A alone   6669 ± 132   d 6.3 nm",
             "live residual/px vs tilt ╌ limit 1",
             "particles vs tilts used",
             "✓ GOOD",
@@ -141,7 +141,7 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
     ),
     "series A, no data yet": (
         [script.started(FOLDER), *chain.from_iterable(part() for part in UP_TO_A), SERIES_STARTED],
-        ("[ A 0/73 ]", "A alone not counted yet", "no data yet"),
+        ("[ A 0/73 ]", "A alone   not counted yet", "no data yet"),
     ),
     "series B, with advice": (
         [*upto_flip(), *script.flipped(), *script.series("B", 40), *LIVE_ADVICE],

@@ -139,7 +139,7 @@ def _series(status: SessionStatus) -> Lines:
         line("dose ", (status_text.dose(status), "bold")),
         line(*_alignment_parts(status, tilt, series)),
         *_high_lines(series),
-        line(f"{name} alone ", *count_parts(status, name)),
+        line(f"{name} alone   ", *count_parts(status, name)),
         *([line("fused     ", *count_parts(status, "fused"))] if "fused" in status.counts else []),
         *structure_lines(status, "fused", name),
         *_advice(status, name),
@@ -210,7 +210,7 @@ def _flip(status: SessionStatus) -> Lines:
         *job_lines(status),
     ]
     if "A" in status.counts:
-        lines.append(line("A alone ", *count_parts(status, "A")))
+        lines.append(line("A alone   ", *count_parts(status, "A")))
         lines += structure_lines(status, "A")
         lines += residual_lines(status)
     return lines
