@@ -9,7 +9,7 @@ they are from the sites of its lattice. Right places of equal spheres in contact
 distances.
 
 The rule of one series was fitted to simulated series by `python -m tests.calibration.fit`
-(docs/decisions/0030, 0033, 0036, 0040, 0042, 0043 and 0046).
+(docs/decisions/0030, 0033, 0036, 0040, 0042, 0043, 0046 and 0048).
 """
 
 from __future__ import annotations
@@ -85,6 +85,11 @@ class Places:
     usual_scatter: float
     step: float
 
+    @property
+    def in_crystal(self) -> bool:
+        """True if the sites of a single crystal are known."""
+        return bool(np.isfinite(self.off_site).any()) and not self.in_grains
+
     def select(self, chosen: NDArray[np.intp]) -> Places:
         """Return the figures of some of the spheres."""
         return replace(
@@ -110,34 +115,37 @@ class ExitRule:
     have figures of their own.
     """
 
-    limit: float = 0.0722
+    limit: float = 0.0841
     """Product of the three at which the odds are even for the sharpest spheres."""
-    steepness: float = 1.93
+    steepness: float = 1.81
     """Power with which the odds grow with this product."""
-    sharpening: float = 4.62
+    sharpening: float = 4.74
     """Power with which the odds fall with the sharpness."""
-    by_chance: float = 0.243
+    by_chance: float = 0.344
     """Share of the spheres whose place nothing shows that are near a particle all the same; none
     beside a single crystal, of which the images show most."""
     even: float = 0.207
     """Distance from a site of the crystal, in bonds, at which the odds are even: a quarter of a
     diameter, and the scatter of the particles around the sites."""
-    distance_se: float = 0.0242
+    distance_se: float = 0.0314
     """Standard error of the distance from a site, in bonds."""
-    filled: float = 0.836
-    """Share of wrong places that lie on a site, by chance or in a vacancy. Residuals of the images
-    that show a wrong place count for more than the lattice."""
+    filled: float = 3.78
+    """Smallest odds on a site of the crystal, over those of the residual: a wrong place may lie on
+    a site by chance or in a vacancy. Residuals that show a wrong place count for more than the
+    lattice."""
     grain_even: float = 0.204
     """The same distance in one of several grains."""
-    grain_se: float = 0.0194
+    grain_se: float = 0.0198
     """Standard error of the distance from a site of a grain, which is smaller than a crystal."""
-    grain_filled: float = 0.0556
+    grain_filled: float = 0.0341
     """Smallest odds on a site of a grain, over the odds of the images."""
-    grain_beside: float = 0.00586
+    grain_beside: float = 0.00758
     """Odds of the images, over the largest odds beside the sites of all grains: some right places
     are in a grain of which no lattice is known."""
-    shares: tuple[float, ...] = (0.209, 0.348, 0.597, 0.836, 0.921)
+    shares: tuple[float, ...] = (0.244, 0.385, 0.59, 0.723, 0.897)
     """Share of wrong places where all figures above give the chances `CHANCES`; linear between."""
+    crystal_shares: tuple[float, ...] = (0.153, 0.293, 0.672, 0.896, 0.988)
+    """The same in a single crystal: its lattice tells right from wrong places more sharply."""
 
 
 ONE_SERIES = ExitRule()
@@ -153,7 +161,7 @@ def wrong_place_chance(places: Places, rule: ExitRule = ONE_SERIES) -> Float64:
     chances = _chance_by_figures(places, rule)
     if not places.step:  # two series
         return chances
-    return corrected_chance(chances, rule.shares)
+    return corrected_chance(chances, rule.crystal_shares if places.in_crystal else rule.shares)
 
 
 def corrected_chance(chances: Float64, shares: Sequence[float]) -> Float64:

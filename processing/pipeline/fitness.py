@@ -24,6 +24,9 @@ ENOUGH = 10
 """Fewest particles that show an error of a tilt angle."""
 WIDE_GAP = 4.0
 """Smallest step between tilts, in mean steps, that counts as a gap: several images are missing."""
+CROWTHER_STEP = 1.0
+"""Angular step times size of the object, in diameters, above which a density without prior
+knowledge is not unique (Crowther et al., Proc. R. Soc. A 1970, 317, 319)."""
 OBJECT_SHARE = 0.95
 """Share of the particles inside the radius that stands for the object's size."""
 
@@ -68,6 +71,12 @@ class Fitness:
     """Blur of the exit side, by the beam and by wrong places, in diameters; 0 with two series."""
     size_change: float = 0.0
     """Largest change of the object's size along an axis during a series, over its size."""
+
+    @property
+    def beside_places(self) -> float:
+        """`ambiguous` where the tilts are coarse: there, weaker spheres show particles beside their
+        true places more often than particles of another size."""
+        return self.ambiguous if self.step > CROWTHER_STEP else 0.0
 
 
 def measure_fitness(

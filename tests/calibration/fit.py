@@ -74,9 +74,12 @@ def fit_rule(measured: Sequence[Judged]) -> ExitRule:
     The lattices decide in single crystals and in several grains, the images in the others.
     """
     crystals, others = _parted(measured)
-    start = replace(ExitRule(), shares=CHANCES)
-    rule = fit_grains(others, fit_lattice(crystals, fit_images(others, start)))
-    return fit_shares(measured, rule)
+    rule = fit_grains(others, fit_lattice(crystals, fit_images(others, _uncorrected())))
+    return fit_shares(crystals, others, rule)
+
+
+def _uncorrected() -> ExitRule:
+    return replace(ExitRule(), shares=CHANCES, crystal_shares=CHANCES)
 
 
 def fit_images(measured: Sequence[Judged], rule: ExitRule) -> ExitRule:
@@ -99,11 +102,22 @@ def fit_grains(measured: Sequence[Judged], rule: ExitRule) -> ExitRule:
     return _most_likely([one for one in measured if one.in_grains], rule, names)
 
 
-def fit_shares(measured: Sequence[Judged], rule: ExitRule) -> ExitRule:
+def fit_shares(crystals: Sequence[Judged], others: Sequence[Judged], rule: ExitRule) -> ExitRule:
     """Return a rule with the shares of wrong places under which the truth is most likely.
 
-    What else is in doubt about a count stays as it is by the rule that is given.
+    Single crystals have their own. What else is in doubt about a count stays as it is by the rule
+    that is given.
     """
+    return replace(
+        rule,
+        shares=_likeliest_shares(others, rule),
+        crystal_shares=_likeliest_shares(crystals, rule),
+    )
+
+
+def _likeliest_shares(measured: Sequence[Judged], rule: ExitRule) -> tuple[float, ...]:
+    if not measured:
+        return CHANCES
     chances = np.concatenate([wrong_place_chance(one.places, rule) for one in measured])
     confidences = np.concatenate([one.confidence(rule) for one in measured])
     real = np.concatenate([one.real for one in measured])
@@ -116,7 +130,7 @@ def fit_shares(measured: Sequence[Judged], rule: ExitRule) -> ExitRule:
 
     bounds = [(0.01, 0.99)] * len(CHANCES)
     found = minimize(unlikely, np.array(CHANCES), method="L-BFGS-B", bounds=bounds).x
-    return replace(rule, shares=tuple(found.tolist()))
+    return tuple(found.tolist())
 
 
 def _without_sites(one: Judged) -> Judged:
@@ -148,18 +162,21 @@ def rules_left_out(measured: Sequence[Judged]) -> dict[str, ExitRule]:
     What does not decide on its particles is not fitted again without them.
     """
     crystals, others = _parted(measured)
-    start = replace(ExitRule(), shares=CHANCES)
+    start = _uncorrected()
     images = fit_images(others, start)
     rules = {}
     for specimen in {one.specimen for one in measured}:
         rule = images
-        if any(one.specimen == specimen for one in others):
-            rule = fit_images([one for one in others if one.specimen != specimen], start)
+        other_crystals, rest = (
+            [one for one in each if one.specimen != specimen] for each in (crystals, others)
+        )
+        if len(rest) < len(others):
+            rule = fit_images(rest, start)
         if any(one.specimen == specimen for one in others if one.in_grains):
-            rule = fit_grains([one for one in others if one.specimen != specimen], rule)
-        if any(one.specimen == specimen for one in crystals):
-            rule = fit_lattice([one for one in crystals if one.specimen != specimen], rule)
-        rules[specimen] = fit_shares([one for one in measured if one.specimen != specimen], rule)
+            rule = fit_grains(rest, rule)
+        if len(other_crystals) < len(crystals):
+            rule = fit_lattice(other_crystals, rule)
+        rules[specimen] = fit_shares(other_crystals, rest, rule)
     return rules
 
 

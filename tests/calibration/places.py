@@ -85,7 +85,7 @@ class Judged:
     @property
     def in_crystal(self) -> bool:
         """True if the sites of a single crystal are known."""
-        return bool(np.isfinite(self.places.off_site).any()) and not self.in_grains
+        return self.places.in_crystal
 
     @property
     def in_grains(self) -> bool:

@@ -28,6 +28,7 @@ RULE = ExitRule(
     even=0.2,
     distance_se=0.03,
     shares=CHANCES,
+    crystal_shares=CHANCES,
 )
 PARTICLES = 5000
 
@@ -70,9 +71,16 @@ def test_the_fit_finds_the_rule() -> None:
 
 
 def test_the_fit_finds_the_shares_of_wrong_places() -> None:
-    wanted = replace(RULE, shares=(0.1, 0.3, 0.6, 0.8, 0.95))
-    many = [made_by(wanted, seed) for seed in range(6)]
-    assert fit_shares(many, RULE).shares == pytest.approx(wanted.shares, abs=0.03)
+    wanted = replace(
+        RULE, shares=(0.1, 0.3, 0.6, 0.8, 0.95), crystal_shares=(0.25, 0.35, 0.5, 0.7, 0.85)
+    )
+    crystals, others = (
+        [made_by(wanted, seed, sites=sites) for seed in range(6)] for sites in ("crystal", "none")
+    )
+    found = fit_shares(crystals, others, RULE)
+    assert found.shares == pytest.approx(wanted.shares, abs=0.03)
+    # few places of these crystals are in doubt
+    assert found.crystal_shares == pytest.approx(wanted.crystal_shares, abs=0.06)
 
 
 def test_the_fit_finds_the_rule_of_the_lattice() -> None:
