@@ -103,10 +103,19 @@ def describe_errors(error: ValidationError, model: type[BaseModel]) -> list[str]
     ----------
     model
         Model that was validated; for an unknown name the most similar field name is suggested.
+        That field is then not called missing.
     """
     known = {name for part in _models(model) for name in part.model_fields}
     lists = {name for name, field in model.model_fields.items() if _is_list_of_tables(field)}
-    return [line for item in error.errors() for line in _describe(item, known, lists)]
+    items = error.errors()
+    misspelt = {
+        (*item["loc"][:-1], meant)
+        for item in items
+        if item["type"] == "extra_forbidden"
+        for meant in _similar(str(item["loc"][-1]), known)
+    }
+    told = (item for item in items if not (item["type"] == "missing" and item["loc"] in misspelt))
+    return [line for item in told for line in _describe(item, known, lists)]
 
 
 def describe_misspelt(content: dict[str, Any], model: type[BaseModel]) -> list[str]:

@@ -26,6 +26,7 @@ def structure(data: ReportData) -> str:
     notes = "".join(f"<p class='note'>{text(note)}.</p>" for note in found.get("notes") or ())
     return section(
         "Structure",
+        notes,
         _shares(found),
         _facts(found),
         _grains(found),
@@ -33,7 +34,6 @@ def structure(data: ReportData) -> str:
         _planes(found),
         _plots(data),
         details("Layers from the surface", _layers(found)),
-        notes,
         lead=_lead(found),
     )
 

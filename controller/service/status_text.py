@@ -57,10 +57,16 @@ def count_so_far(known: CountStatus) -> str:
 
 
 def dose(status: SessionStatus) -> str:
-    """Return the dose spent, the dose planned in all, and the budget that is never exceeded."""
+    """Return the dose spent, the dose planned in all, and the budget that is never exceeded.
+
+    Retakes and repeated tracking shots are not planned: what they take beyond the plan is shown.
+    """
     spent, planned = kilo_dose(status.dose_e_per_A2), kilo_dose(status.planned_dose_e_per_A2)
     budget = status.dose_budget_e_per_A2
     allowed = f", {kilo_dose(budget)} max" if budget else ""
+    beyond = kilo_dose(max(0.0, status.dose_e_per_A2 - status.planned_dose_e_per_A2))
+    if status.planned_dose_e_per_A2 and beyond != "0":
+        return f"{spent} ke/Å², {beyond} over plan{allowed}"
     return f"{spent} ke/Å² of {planned} planned{allowed}"
 
 

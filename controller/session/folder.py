@@ -43,7 +43,8 @@ class SessionFolder:
         folder = cls(path)
         if folder.journal.exists():
             raise UsageError(
-                f"{path}: already holds a session; use: dualtilt resume {quoted(path)}"
+                f"{path}: already holds a session; choose a new folder, or continue that session: "
+                f"dualtilt resume {quoted(path)}"
             )
         try:
             path.mkdir(mode=NOT_FOR_OTHERS_TO_WRITE, parents=True, exist_ok=True)

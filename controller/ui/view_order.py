@@ -23,6 +23,18 @@ ORDER = (
     SPECTRUM,
 )
 
+LABELS = {
+    "frame": "Image",
+    "slice-A": "Slice of A",
+    "slice-B": "Slice of B",
+    "slice-fused": "Slice of both",
+    "slice-difference": "B less A",
+    FLIP_PREDICTION: "A and prediction",
+    FLIP_CHECK: "Flip check",
+    SPECTRUM: "Power spectrum",
+}
+"""Names of the pictures for the reader."""
+
 _BY_PHASE: dict[Phase, tuple[str, ...]] = {
     Phase.FLIP: (FLIP_PREDICTION, "frame"),
     Phase.FUSE: ("slice-fused", "slice-B", "slice-A", "frame"),

@@ -15,8 +15,9 @@ from controller.model.events import (
     PromptOpened,
     Record,
 )
+from controller.service import status_text
 from controller.service.event_text import event_line, mark
-from controller.service.session_status import CountPoint, CountStatus
+from controller.service.session_status import CountPoint, CountStatus, SessionStatus
 from controller.service.status_text import count_so_far, frames_behind
 from tests.support import scripted_session as script
 from tests.support.status_events import count, ended_early, frame, judged, status_after
@@ -36,6 +37,23 @@ ALARM = Alerted(level=Level.ALARM, text="stage stuck")
 )
 def test_frames_behind_have_a_number_and_a_time(events: tuple[Event, ...], text: str) -> None:
     assert frames_behind(status_after(*events)) == text
+
+
+@pytest.mark.parametrize(
+    ("spent", "planned", "budget", "text"),
+    [
+        pytest.param(4300, 14_500, 60_000, "4.3 ke/Å² of 14.5 planned, 60 max", id="in the plan"),
+        pytest.param(20_100, 16_100, 24_200, "20.1 ke/Å², 4 over plan, 24.2 max", id="retakes"),
+        pytest.param(16_120, 16_100, 0, "16.1 ke/Å² of 16.1 planned", id="as planned, rounded"),
+    ],
+)
+def test_dose_beyond_the_plan_is_named(
+    spent: float, planned: float, budget: float, text: str
+) -> None:
+    status = SessionStatus(
+        dose_e_per_A2=spent, planned_dose_e_per_A2=planned, dose_budget_e_per_A2=budget
+    )
+    assert status_text.dose(status) == text
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,7 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
         [*upto_flip(), *script.flipped(), *script.series("B", 40), *LIVE_ADVICE],
         (
             "[ B 40/74 ]",
+            "A alone   ",
             "! B#12: blurred at -52.0°; record it",
             "! count not settled: the last 34 tilts",
             "  would change it by +210",

@@ -128,6 +128,28 @@ def test_keys_that_send_no_command(
     assert session.engine.commands == []
 
 
+NOT_NOW = {
+    "retake before a series": (FLIP, "Retract the holder", ("escape", "r"), "no tilt"),
+    "targets of a single session": ((), "5/73", ("t",), "a single session"),
+    "an answer without a question": ((), "5/73", ("a",), "no question is open"),
+    "a report before the end": ((), "5/73", ("o",), "no report yet"),
+}
+
+
+@pytest.mark.parametrize(("events", "first_seen", "keys", "said"), NOT_NOW.values(), ids=NOT_NOW)
+def test_a_key_that_does_nothing_now_says_why(
+    session: Session, events: tuple[Event, ...], first_seen: str, keys: tuple[str, ...], said: str
+) -> None:
+    session.publish(*events)
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        await until_shown(app, pilot, first_seen)
+        await pilot.press(*keys)
+        await until_shown(app, pilot, said)
+
+    drive(body, session.app())
+
+
 @pytest.mark.parametrize("key", ["x", "r"])
 def test_a_dialog_says_that_escape_cancels(session: Session, key: str) -> None:
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:

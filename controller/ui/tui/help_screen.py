@@ -79,7 +79,8 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         (
             "dose 7.1 ke/Å²",
             "dose spent and dose planned in all, in thousands of electrons per Å²; "
-            "max: the budget, beyond which nothing is exposed",
+            "over plan: retakes and repeated tracking shots; max: the budget, beyond which nothing "
+            "is exposed",
         ),
         ("shift 2.0 nm", "distance of the object from its place in that frame"),
         (

@@ -128,6 +128,7 @@ def _series(status: SessionStatus) -> Lines:
     tilt = series.tilts[-1] if series.tilts else None
     done = len(series.tilts) / series.planned if series.planned else 0.0
     alpha = f"{tilt.frame.nominal_deg:+.1f}°" if tilt is not None else "–"
+    earlier = _earlier_count(status, name)
     return [
         line(
             (alpha, "bold"),
@@ -139,15 +140,23 @@ def _series(status: SessionStatus) -> Lines:
         line("dose ", (status_text.dose(status), "bold")),
         line(*_alignment_parts(status, tilt, series)),
         *_high_lines(series),
+        *earlier,
         line(f"{name} alone   ", *count_parts(status, name)),
         *([line("fused     ", *count_parts(status, "fused"))] if "fused" in status.counts else []),
         *structure_lines(status, "fused", name),
-        *_advice(status, name),
+        *_advice(status, name, ADVICE_ROWS - len(earlier)),
         *job_lines(status),
     ]
 
 
-def _advice(status: SessionStatus, name: SeriesName) -> Lines:
+def _earlier_count(status: SessionStatus, name: SeriesName) -> Lines:
+    """Return the count of A while B is recorded."""
+    if name == "A" or "A" not in status.counts:
+        return []
+    return [line("A alone   ", *count_parts(status, "A"))]
+
+
+def _advice(status: SessionStatus, name: SeriesName, most_rows: int) -> Lines:
     """Return the advice of the live processing, advice to act on first, else oldest first."""
     about = sorted(status.standing_advice(name), key=lambda advised: advised.ok)
     rows: Lines = []
@@ -157,8 +166,8 @@ def _advice(status: SessionStatus, name: SeriesName) -> Lines:
             Text(f"{mark if i == 0 else '  '}{part}", style, no_wrap=True)
             for i, part in enumerate(wrap(_advice_text(advised), SIDE_CELLS - 4))
         ]
-    if len(rows) > ADVICE_ROWS:
-        rows[ADVICE_ROWS - 1 :] = [rows[ADVICE_ROWS - 1].append(" … l")]
+    if len(rows) > most_rows:
+        rows[most_rows - 1 :] = [rows[most_rows - 1].append(" … l")]
     return rows
 
 

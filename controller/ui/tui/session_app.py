@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.events import Key
 from textual.screen import Screen
 
 from controller.common.errors import DualtiltError
@@ -41,6 +42,23 @@ from controller.ui.tui.targets_screen import TargetsScreen
 
 RECORDS_KEPT = 20_000
 """Newest records kept for the log."""
+
+
+_KEYS_NOT_ALWAYS = {
+    "a": "answer",
+    "x": "stop",
+    "r": "retake",
+    "t": "targets",
+    "o": "open_report",
+}
+"""Keys whose action is possible only at times."""
+_NOT_NOW = {
+    "answer": "no question is open",
+    "retake": "no tilt of a series to record again yet",
+    "targets": "a single session: the list of targets is for grids",
+    "open_report": "no report yet: it is written at the end of the session",
+}
+"""Reasons why these actions are not possible, unless the session has ended."""
 
 
 class SessionApp(App[None]):
@@ -176,6 +194,20 @@ class SessionApp(App[None]):
         """Offer the actions that are possible now."""
         del parameters
         return self._allowed(self.screen).get(action, True)
+
+    def on_key(self, event: Key) -> None:
+        """Say why a key does nothing now."""
+        action = _KEYS_NOT_ALWAYS.get(event.key)
+        if action is None or self.screen is not self._main or self._allowed(self.screen)[action]:
+            return
+        self.notify(self._why_not(action))
+
+    def _why_not(self, action: str) -> str:
+        if action in ("targets", "open_report"):
+            return _NOT_NOW[action]
+        if self._read_only:
+            return "this screen only shows the session"
+        return "the session has ended" if self.status.ended else _NOT_NOW[action]
 
     def action_pause(self) -> None:
         """Pause after the current step."""

@@ -30,7 +30,7 @@ function showViews() {
   const current = content.views.find((known) => known.view === (chosen ?? content.first_view));
   part("views").replaceChildren(...content.views.map((known) => {
     const button = document.createElement("button");
-    button.textContent = known.view;
+    button.textContent = known.label;
     button.setAttribute("aria-pressed", String(known === current));
     button.onclick = () => { chosen = known.view; showViews(); };
     return button;

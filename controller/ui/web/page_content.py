@@ -39,6 +39,8 @@ class PictureLink(Data):
     """A picture of the page."""
 
     view: str
+    label: str
+    """Text of the button that shows it."""
     caption: str
     seq: int
     """Number that changes with the pixels."""
@@ -98,6 +100,7 @@ def _links(reader: SessionReader, view: str) -> Iterable[PictureLink]:
     preview, width_nm = reader.status.previews[view], reader.width_nm(view)
     yield PictureLink(
         view=view,
+        label=view_order.LABELS.get(view, view),
         caption=preview.caption or view,
         seq=preview.seq,
         width_nm=width_nm,
@@ -105,7 +108,8 @@ def _links(reader: SessionReader, view: str) -> Iterable[PictureLink]:
     )
     if view == "frame":
         caption = f"{preview.caption} power spectrum"
-        yield PictureLink(view=view_order.SPECTRUM, caption=caption, seq=preview.seq)
+        label = view_order.LABELS[view_order.SPECTRUM]
+        yield PictureLink(view=view_order.SPECTRUM, label=label, caption=caption, seq=preview.seq)
 
 
 def _doing(status: SessionStatus) -> str:
