@@ -198,7 +198,7 @@ class SessionApp(App[None]):
     def on_key(self, event: Key) -> None:
         """Say why a key does nothing now."""
         action = _KEYS_NOT_ALWAYS.get(event.key)
-        if action is None or self.screen is not self._main or self._allowed(self.screen)[action]:
+        if action is None or self.screen is not self._main or self.check_action(action, ()):
             return
         self.notify(self._why_not(action))
 
