@@ -24,9 +24,8 @@ Written by `make calibration-rule` (`python -m tests.calibration.fit`): about 10
 core, six where the series are stored. Each specimen is tested by a rule fitted to the others.
 Most series have coarse steps, since fine ones have few particles in doubt. The first standard error
 is that of independent particles, the second that of specimens, whose particles go wrong together.
-The series of these tables were processed before images into which a neighbour reaches were left out
-([0047](decisions/0047-few-overlapped-images-are-left-out-too.md)): those of A of 150 and 165 nm
-have such images at the ends of their tilts, wrongly placed, and more wrong places than now.
+Single crystals have shares of wrong places of their own
+([0048](decisions/0048-single-crystals-have-shares-of-their-own.md)).
 """
 
 GROUPS: dict[str, Callable[[Judged], bool]] = {
