@@ -156,6 +156,9 @@ class Diameter(Result):
     se_rms: float | None = None
     """Standard error of a particle's diameter (nm), rms over the particles; that of the common
     scale is not included."""
+    scale_se: float | None = None
+    """Standard error of the common scale (nm), that is of `value` and `mean`; None if the diameter
+    was given, or was not measured by the form factor of the images."""
 
     @property
     def names(self) -> tuple[str, ...]:

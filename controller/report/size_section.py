@@ -37,11 +37,19 @@ def sizes(data: ReportData) -> str:
 def _lead(found: Json) -> str:
     inside = " inside a kind" if found.get("kinds") else ""
     return (
-        f"Mean diameter {number(found['mean'], '.2f', 'nm')}; spread{inside} {_spread(found)}. "
+        f"Mean diameter {_mean(found)}; spread{inside} {_spread(found)}. "
         f"The standard error of one particle's diameter is {number(found['se_rms'], '.2f', 'nm')} "
-        "(rms), and the spread is corrected for it. An error of the common scale is not included. "
+        "(rms), and the spread is corrected for it. The error of the mean, which is that "
+        "of the common scale, is not included. "
         "The error of the spread is that of chance; the spread may be half a percentage point off."
     )
+
+
+def _mean(found: Json) -> str:
+    """Return the mean diameter with its standard error, if that is known."""
+    if not found.get("scale_se"):
+        return number(found["mean"], ".2f", "nm")
+    return f"{number(found['mean'], '.2f')} ± {number(found['scale_se'], '.2f', 'nm')}"
 
 
 def _spread(found: Json) -> str:

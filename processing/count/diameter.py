@@ -16,7 +16,7 @@ import numpy as np
 from scipy import fft, ndimage
 from scipy.spatial import cKDTree
 
-from processing.count.form_factor import diameter_at_zero, mean_form_factor
+from processing.count.form_factor import MeasuredDiameter, diameter_at_zero, mean_form_factor
 from processing.count.particles import find_clusters, plateau
 from processing.device import CPU, Device
 from processing.errors import ProcessingError
@@ -114,15 +114,15 @@ def pair_distance(centres: Float64) -> float | None:
     return float(middle[np.argmax(density)])
 
 
-def refined_diameter(series: TiltSeries, centres_px: Float64, start_px: float) -> float:
-    """Return the mean diameter, pixels, of particles at known centres [n, 3] (x, y, z).
+def refined_diameter(series: TiltSeries, centres_px: Float64, start_px: float) -> MeasuredDiameter:
+    """Return the mean diameter of particles at known centres [n, 3] (x, y, z).
 
     It comes from the form factor of the images (`diameter_at_zero`), within 25 % of `start_px`.
     Only the half at the beam's entrance side is used. On the exit side, noise and blur displace the
     centres; such centres correlate with the noise in the images, also at the zero.
     """
     if len(centres_px) == 0:
-        return start_px
+        return MeasuredDiameter(start_px)
     entrance = centres_px[:, 2] >= np.median(centres_px[:, 2])
     rows, columns = series.images.shape[1:]
     spread = _spread_within_voxels(centres_px[entrance], (columns, rows, columns))
@@ -249,7 +249,8 @@ def _from_whole_volume(
     diameter_px = coarse_px
     for attempt in range(2):
         centres_px = _all_particles(volume, diameter_px, device, allocate)
-        before, diameter_px = diameter_px, refined_diameter(series, centres_px, diameter_px)
+        found = refined_diameter(series, centres_px, diameter_px)
+        before, diameter_px = diameter_px, found.value_px
         progress("diameter", 0.7 + 0.3 * attempt)
         if abs(diameter_px / before - 1) < CONVERGED:
             break

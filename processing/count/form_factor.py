@@ -36,6 +36,12 @@ GAIN_UNCERTAINTY = 0.3
 RESIDUAL_AT_ZERO = 0.01
 """Form factor that a ring may have at the zero, as a fraction of the value at q = 0."""
 FEWEST_RINGS = 6
+RINGS_PER_VALUE = 2.4
+"""Number of rings that stand for one independent value: rings are narrower than the spectrum of the
+object resolves, and few Bragg peaks share them. Measured on 53 single series of 133 to 674
+particles in three packings: with it, their errors are as large as their standard errors (rms)."""
+CURVATURE_STEP = 0.005
+"""Step in which the curvature of the likelihood is taken, as a fraction of the diameter."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,20 @@ class FormFactor:
     q_per_px: Float64
     value: Float64
     variance: Float64
+
+
+@dataclass(frozen=True)
+class MeasuredDiameter:
+    """Mean diameter of the particles, pixels.
+
+    Attributes
+    ----------
+    error_px
+        Standard error; None if no form factor was measured.
+    """
+
+    value_px: float
+    error_px: float | None = None
 
 
 def mean_form_factor(series: TiltSeries, centres_px: Float64) -> FormFactor:
@@ -88,26 +108,40 @@ def mean_form_factor(series: TiltSeries, centres_px: Float64) -> FormFactor:
     return FormFactor(moment / power, cross / power, unexplained / power)
 
 
-def diameter_at_zero(measured: FormFactor, start_px: float) -> float:
-    """Find the diameter, pixels, from the first zero of a form factor, within 25 % of `start_px`.
+def diameter_at_zero(measured: FormFactor, start_px: float) -> MeasuredDiameter:
+    """Find the diameter from the first zero of a form factor, within 25 % of `start_px`.
 
     Maximum likelihood over trial diameters. The model is a sphere times a gain a + b q, with an
     uncertainty of `GAIN_UNCERTAINTY` in each ring in addition to the noise. The fit range is moved
-    to the zero found and the fit repeated until the diameter is constant.
+    to the zero found and the fit repeated until the diameter is constant. The standard error is
+    that of the curvature of the likelihood, for as many values as are independent.
     """
     trials = start_px * np.linspace(1 - SEARCH_RANGE, 1 + SEARCH_RANGE, 101)
     diameter_px = start_px
+    window: FormFactor | None = None
     for _ in range(4):
         zero = 2 * FIRST_ZERO / diameter_px
         near = np.abs(measured.q_per_px / zero - 1) < FIT_RANGE
         if near.sum() < FEWEST_RINGS:
-            return diameter_px
+            break
         window = FormFactor(measured.q_per_px[near], measured.value[near], measured.variance[near])
         misfits = _minus_2_log_likelihoods(window, trials)
         before, diameter_px = diameter_px, _position_of_minimum(trials, misfits)
         if abs(diameter_px / before - 1) < 1e-3:
             break
-    return diameter_px
+    error_px = None if window is None else _standard_error(window, diameter_px)
+    return MeasuredDiameter(diameter_px, error_px)
+
+
+def _standard_error(measured: FormFactor, diameter_px: float) -> float | None:
+    """Return the standard error of the most likely diameter; None if none is most likely."""
+    step_px = CURVATURE_STEP * diameter_px
+    trials = diameter_px + step_px * np.array([-1.0, 0.0, 1.0])
+    below, at, above = _minus_2_log_likelihoods(measured, trials)
+    curvature = (below - 2 * at + above) / step_px**2
+    if not (np.isfinite(curvature) and curvature > 0):
+        return None
+    return float(np.sqrt(RINGS_PER_VALUE * 2 / curvature))
 
 
 def _minus_2_log_likelihoods(measured: FormFactor, trials_px: Float64) -> Float64:

@@ -46,12 +46,19 @@ def with_measured_diameter(result: SeriesResult) -> SeriesResult:
     if result.diameter.kinds:
         return result
     pixel_nm = result.aligned.pixel_nm
-    measured_nm = pixel_nm * refined_diameter(
+    found = refined_diameter(
         linearised(result.aligned),
         result.detection.table.centres_nm / pixel_nm,
         result.diameter.value / pixel_nm,
     )
-    diameter = result.diameter.model_copy(update={"value": measured_nm, "source": "estimated"})
+    measured_nm = pixel_nm * found.value_px
+    diameter = result.diameter.model_copy(
+        update={
+            "value": measured_nm,
+            "source": "estimated",
+            "scale_se": found.error_px and pixel_nm * found.error_px,
+        }
+    )
     mean_nm = mean_at_zero(measured_nm, result.detection.table)
     detection = result.detection.with_mean_diameter(mean_nm)
     diameter = with_statistics(diameter, detection.table)

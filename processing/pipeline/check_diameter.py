@@ -63,7 +63,8 @@ def given_diameter_notes(linear: TiltSeries, centres_nm: Float64, given_nm: floa
     if len(centres_nm) < FEWEST_TO_COMPARE:
         return []
     pixel_nm = linear.pixel_nm
-    measured_nm = pixel_nm * refined_diameter(linear, centres_nm / pixel_nm, given_nm / pixel_nm)
+    found = refined_diameter(linear, centres_nm / pixel_nm, given_nm / pixel_nm)
+    measured_nm = pixel_nm * found.value_px
     if abs(measured_nm / given_nm - 1) <= GIVEN_WITHIN:
         return []
     return [

@@ -216,7 +216,9 @@ def _moved(table: ParticleTable, pose: Pose) -> ParticleTable:
 
 def _common_diameter(a: Diameter, b: Diameter) -> Diameter:
     """Return the mean diameter: both series show the same particles."""
-    return a.model_copy(update={"value": (a.value + b.value) / 2})
+    known = a.scale_se is not None and b.scale_se is not None
+    scale_se = float(np.hypot(a.scale_se or 0.0, b.scale_se or 0.0)) / 2 if known else None
+    return a.model_copy(update={"value": (a.value + b.value) / 2, "scale_se": scale_se})
 
 
 def _registration(found: RegistrationResult, *, sense_reversed: bool) -> Registration:

@@ -288,7 +288,7 @@ def _fit_spheres(
     search: SeriesSearch, candidates: Candidates, progress: Progress
 ) -> tuple[Detection, Diameter]:
     """Fit spheres; estimate their diameter again, from the final centres, if it is not given."""
-    settings, diameter_nm = search.settings, search.diameter_nm
+    settings, diameter_nm, scale_se = search.settings, search.diameter_nm, None
     detection = detect_by_fit(
         candidates,
         [(search.aligned, None)],
@@ -305,15 +305,18 @@ def _fit_spheres(
         diameter_nm = detection.kinds[0].diameter_nm
     elif settings.known_diameter_nm is None:
         pixel_nm = search.series.pixel_nm
-        diameter_nm = pixel_nm * refined_diameter(
+        found = refined_diameter(
             search.linear, detection.table.centres_nm / pixel_nm, diameter_nm / pixel_nm
         )
+        diameter_nm = pixel_nm * found.value_px
+        scale_se = found.error_px and pixel_nm * found.error_px
         detection = detection.with_mean_diameter(mean_at_zero(diameter_nm, detection.table))
     diameter = Diameter(
         value=diameter_nm,
         source="estimated" if settings.known_diameter_nm is None else "given",
         from_pair_distance=pair_distance(detection.table.centres_nm),
         kinds=list(detection.kinds),
+        scale_se=scale_se,
     )
     return detection, with_statistics(diameter, detection.table)
 

@@ -15,6 +15,7 @@ from processing.count.diameter import (
     pair_distance,
     refined_diameter,
 )
+from processing.count.form_factor import MeasuredDiameter
 from processing.errors import ProcessingError
 from processing.pipeline.settings import ProcessSettings
 from processing.pipeline.single import process_series
@@ -185,11 +186,13 @@ def test_the_diameter_does_not_depend_on_errors_of_the_centres(
     centres = centres + rng.normal(0, case.error_px, centres.shape)
     false = rng.uniform(-28, 28, (int(case.false * len(truth)), 3))
     found = refined_diameter(series, np.vstack([centres, false]), 7.0 * case.start)
-    assert found == pytest.approx(7.0, rel=TOLERANCE)
+    assert found.value_px == pytest.approx(7.0, rel=TOLERANCE)
+    assert found.error_px is not None
+    assert abs(found.value_px - 7.0) < 4 * found.error_px < 4 * TOLERANCE * 7.0
 
 
 def test_without_particles_the_start_diameter_is_kept(noisy: tuple[TiltSeries, np.ndarray]) -> None:
-    assert refined_diameter(noisy[0], np.zeros((0, 3)), 6.5) == 6.5
+    assert refined_diameter(noisy[0], np.zeros((0, 3)), 6.5) == MeasuredDiameter(6.5)
 
 
 def test_an_empty_volume_has_no_diameter() -> None:
