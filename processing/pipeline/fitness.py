@@ -71,12 +71,10 @@ class Fitness:
     """Blur of the exit side, by the beam and by wrong places, in diameters; 0 with two series."""
     size_change: float = 0.0
     """Largest change of the object's size along an axis during a series, over its size."""
-
-    @property
-    def beside_places(self) -> float:
-        """`ambiguous` where the tilts are coarse: there, weaker spheres show particles beside their
-        true places more often than particles of another size."""
-        return self.ambiguous if self.step > CROWTHER_STEP else 0.0
+    beside_places: float = 0.0
+    """`ambiguous` where the tilts of both series are coarse: there, weaker spheres show particles
+    beside their true places more often than particles of another size. 0 with one series, whose
+    rule of wrong places tells them."""
 
 
 def measure_fitness(
@@ -112,6 +110,8 @@ def measure_fitness(
         return Fitness(noise_share=noise_share, unexplained=1.0, **geometry)
     amplitudes, centres_nm = fit.amplitudes[particles], fit.centres_nm[particles]
     unexplained = evidence.unexplained[particles]
+    step = min(angular_step(one, centres_nm, diameter_nm) for one in used) / len(series)
+    ambiguous = _ambiguous(fit.amplitudes)
     # the beam of one series enters at large z
     entrance_nm = float(np.median(centres_nm[:, 2])) if len(series) == 1 else -np.inf
     return Fitness(
@@ -120,12 +120,13 @@ def measure_fitness(
         most_unexplained=float(np.quantile(unexplained, 0.9)),
         worst_view=float(evidence.view_unexplained.max()),
         too_close=_too_close(centres_nm, sizes_nm[particles]),
-        ambiguous=_ambiguous(fit.amplitudes),
+        ambiguous=ambiguous,
+        beside_places=ambiguous if len(series) > 1 and step > CROWTHER_STEP else 0.0,
         ambiguous_at_entrance=_ambiguous(fit.amplitudes[fit.centres_nm[:, 2] >= entrance_nm]),
         missed=evidence.missed_area / len(amplitudes),
         amplitude_spread=float(np.std(amplitudes) / np.median(amplitudes)),
         tilt_error_deg=max(evidence.tilt_errors_deg) if len(amplitudes) >= ENOUGH else 0.0,
-        step=min(angular_step(one, centres_nm, diameter_nm) for one in used) / len(series),
+        step=step,
         # the centres are in the frame of the first series
         at_edge=_at_edge(series[0], centres_nm, sizes_nm[particles]),
         exit_blur=_exit_blur(fit, smallest_nm),

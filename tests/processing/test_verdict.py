@@ -55,15 +55,15 @@ CASES = [
     ),
     # the same misfit is trusted with close tilts and doubtful with coarse ones
     Case("a small misfit, close tilts", Fitness(ambiguous=0.09, step=1.0), Trust.TRUSTED),
-    Case("a small misfit", Fitness(ambiguous=0.09, step=1.8), causes=2 * (Cause.UNDERSAMPLED,)),
+    Case("a small misfit", Fitness(ambiguous=0.09, step=1.8), causes=(Cause.UNDERSAMPLED,)),
     Case(
         "weaker spheres, both series in coarse tilts",
-        Fitness(ambiguous=0.042, step=1.28),
+        Fitness(ambiguous=0.042, beside_places=0.042, step=1.28),
         causes=(Cause.UNDERSAMPLED,),
     ),
     Case(
         "hardly any weaker spheres, both series in coarse tilts",
-        Fitness(ambiguous=0.003, step=1.28),
+        Fitness(ambiguous=0.003, beside_places=0.003, step=1.28),
         Trust.TRUSTED,
     ),
     Case(
