@@ -190,7 +190,7 @@ PLACES = [
     Place("a sharp exit side", (0, 1e-3), sharpness=0.9, step=1.2),
     Place("the entry side", (0, 0.03), scatter=0.04, usual_scatter=0.05, step=2.6),
     Place("the middle", (0.1, 0.4), 0, 0.55, scatter=0.06, usual_scatter=0.05, step=2.6),
-    Place("the exit side", (0.6, 0.8), 0, 0.3, scatter=0.11, usual_scatter=0.05, step=2.6),
+    Place("the exit side", (0.5, 0.8), 0, 0.3, scatter=0.11, usual_scatter=0.05, step=2.6),
     Place(
         "exit side, even places", (0.25, 0.45), 0, 0.3, scatter=0.03, usual_scatter=0.05, step=2.6
     ),

@@ -161,7 +161,7 @@ def test_the_results_of_a_target_are_shown_beside_the_present_one(
 def test_a_single_session_has_no_targets(tmp_path: Path) -> None:
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
         post(app, upto_a41())
-        await pilot.press("t", "x")
+        await pilot.press("x")
         await until_shown(app, pilot, "at the end of the series")
         assert "target" not in shown(app).lower()
 
