@@ -76,6 +76,10 @@ class MeasuredDiameter:
     value_px: float
     error_px: float | None = None
 
+    def error_nm(self, pixel_nm: float) -> float | None:
+        """Return the standard error in nm; None if it is unknown."""
+        return None if self.error_px is None else pixel_nm * self.error_px
+
 
 def mean_form_factor(series: TiltSeries, centres_px: Float64) -> FormFactor:
     """Measure the mean form factor of the particles at `centres_px` [n, 3] (x, y, z).

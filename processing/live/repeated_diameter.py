@@ -56,7 +56,7 @@ def with_measured_diameter(result: SeriesResult) -> SeriesResult:
         update={
             "value": measured_nm,
             "source": "estimated",
-            "scale_se": found.error_px and pixel_nm * found.error_px,
+            "scale_se": found.error_nm(pixel_nm),
         }
     )
     mean_nm = mean_at_zero(measured_nm, result.detection.table)

@@ -309,7 +309,7 @@ def _fit_spheres(
             search.linear, detection.table.centres_nm / pixel_nm, diameter_nm / pixel_nm
         )
         diameter_nm = pixel_nm * found.value_px
-        scale_se = found.error_px and pixel_nm * found.error_px
+        scale_se = found.error_nm(pixel_nm)
         detection = detection.with_mean_diameter(mean_at_zero(diameter_nm, detection.table))
     diameter = Diameter(
         value=diameter_nm,

@@ -44,21 +44,14 @@ RECORDS_KEPT = 20_000
 """Newest records kept for the log."""
 
 
-_KEYS_NOT_ALWAYS = {
-    "a": "answer",
-    "x": "stop",
-    "r": "retake",
-    "t": "targets",
-    "o": "open_report",
-}
-"""Keys whose action is possible only at times."""
 _NOT_NOW = {
     "answer": "no question is open",
+    "stop": "nothing to stop",
     "retake": "no tilt of a series to record again yet",
     "targets": "a single session: the list of targets is for grids",
     "open_report": "no report yet: it is written at the end of the session",
 }
-"""Reasons why these actions are not possible, unless the session has ended."""
+"""Reasons why actions that are possible only at times are not possible now."""
 
 
 class SessionApp(App[None]):
@@ -197,10 +190,11 @@ class SessionApp(App[None]):
 
     def on_key(self, event: Key) -> None:
         """Say why a key does nothing now."""
-        action = _KEYS_NOT_ALWAYS.get(event.key)
-        if action is None or self.screen is not self._main or self.check_action(action, ()):
-            return
-        self.notify(self._why_not(action))
+        actions = {each.key: each.action for each in self.BINDINGS if isinstance(each, Binding)}
+        action = actions.get(event.key, "")
+        on_main = self.screen is self._main
+        if on_main and action in _NOT_NOW and not self.check_action(action, ()):
+            self.notify(self._why_not(action))
 
     def _why_not(self, action: str) -> str:
         if action in ("targets", "open_report"):
