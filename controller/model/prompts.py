@@ -57,6 +57,8 @@ class Prompt(Data):
     choices: Annotated[tuple[str, ...], Field(min_length=1)]
     needs_reason: tuple[str, ...] = ()
     """Choices that need a typed reason, which the report shows."""
+    rehearsed: tuple[str, ...] = ()
+    """Choices that only a simulator offers: mistakes of its operator."""
     unanswered: str = ""
     """Consequence of no answer, for people."""
     session: str = ""

@@ -71,6 +71,23 @@ def test_the_flip_is_checked_without_maps(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("maps", "advice"),
+    [
+        pytest.param("true", "within 0.46 µm of the image centre: it is searched there", id="maps"),
+        pytest.param("false", "Bring the same assembly into view", id="no maps"),
+    ],
+)
+def test_the_prompt_says_where_the_assembly_is_searched(
+    tmp_path: Path, maps: str, advice: str
+) -> None:
+    protocol = PROTOCOL.format(side_px=48, step_deg=20.0) + f"[flip]\nmaps = {maps}\n"
+    run = Run(open_session(tmp_path / "s", protocol))
+    assert run.go() is ExitCode.OK
+    (prompt,) = (event.prompt for event in run.of(PromptOpened) if event.prompt.id == "flip")
+    assert advice in prompt.text
+
+
+@pytest.mark.parametrize(
     ("others_nm", "accepted"),
     [
         pytest.param(

@@ -69,6 +69,7 @@ START_PROMPT = Prompt(
 FLIP_PROMPT = flip_prompt(
     Protocol.model_validate({"name": "au-assembly", "scan": SCAN}),
     "Checked: beam blanked, stage at zero, column valves closed.",
+    searched_nm=2560.0,
     simulated=False,
 )
 SAME_SIDE_UP = FlipChecked(

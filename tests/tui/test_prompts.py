@@ -159,6 +159,33 @@ def test_long_instructions_scroll_while_the_choices_have_the_focus(session: Sess
     assert session.engine.commands == [Answer(prompt_id="flip", value="done")]
 
 
+REHEARSED = Prompt(
+    id="flip",
+    title="Flip the grid",
+    text="1. Flip it.",
+    choices=("done", "stop", "not-flipped", "other-assembly"),
+    rehearsed=("not-flipped", "other-assembly"),
+)
+
+
+def test_mistakes_to_rehearse_stand_apart_from_the_answers(session: Session) -> None:
+    session.publish(*FLIP[:-1], PromptOpened(prompt=REHEARSED))
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        await until_shown(app, pilot, "mistakes to rehearse:")
+        shown_in_order = ("done", "stop", "mistakes to rehearse:", "not-flipped", "other-assembly")
+        rows = [
+            next(i for i, row in enumerate(lines(app)) if each in row) for each in shown_in_order
+        ]
+        assert rows == sorted(rows)
+        await pilot.pause(0.6)
+        await pilot.press("down", "down", "enter")  # the heading is no answer
+        await until(lambda: bool(session.engine.commands))
+
+    drive(body, session.app())
+    assert session.engine.commands == [Answer(prompt_id="flip", value="not-flipped")]
+
+
 @pytest.mark.parametrize(
     ("key", "seen"),
     [

@@ -8,6 +8,7 @@ from controller.model.stage import StagePosition
 from controller.procedures.context import Context, StopRequestedError
 from controller.procedures.flip.flip_prompts import flip_prompt
 from controller.procedures.flip.holder import is_at_zero, wait_until_removable
+from controller.procedures.flip.maps import reach_of_map_nm
 from controller.rehearsal.operator_actions import OperatorAction
 from controller.session.ledger import Ledger
 
@@ -37,7 +38,8 @@ def ask_for_flip(context: Context, step_id: str) -> None:
             _action_id(context, "valves"), OperatorAction.CLOSE_VALVES
         )
     seen = wait_until_removable(context, step_id)
-    prompt = flip_prompt(context.protocol, seen, simulated=simulated)
+    searched_nm = reach_of_map_nm(context.session.ledger)
+    prompt = flip_prompt(context.protocol, seen, searched_nm=searched_nm, simulated=simulated)
     answer = context.operator.ask(step_id, prompt)
     if answer.value == STOP:
         raise StopRequestedError(

@@ -12,18 +12,21 @@ MISTAKES = tuple(
 )
 
 REHEARSAL = (
-    "This is a simulator: `done` flips its grid. The choices after `stop` make a mistake instead, "
-    "which the check of B's first images must find."
+    "This is a simulator: `done` flips its grid. The mistakes to rehearse put it back wrongly; the "
+    "check of B's first images must find that."
 )
 
 
-def flip_prompt(protocol: Protocol, seen: str, *, simulated: bool) -> Prompt:
+def flip_prompt(protocol: Protocol, seen: str, *, searched_nm: float, simulated: bool) -> Prompt:
     """Make the prompt that asks for the flip.
 
     Parameters
     ----------
     seen
         Sentence on beam, stage and valves.
+    searched_nm
+        Distance from the image centre within which the assembly is searched after the flip; 0 if it
+        is not.
     """
     tilts_deg = protocol.series_a.tilts_deg
     wedge_deg = 180 - (max(tilts_deg) - min(tilts_deg))
@@ -33,7 +36,8 @@ def flip_prompt(protocol: Protocol, seen: str, *, simulated: bool) -> Prompt:
         "2. Turn it upside-down: half a turn about an axis in its plane.",
         "3. Put it back. If you can choose, rotate it in its plane by about 90 degrees: series B "
         f"then also fills the missing wedge of {wedge_deg:.0f} degrees of series A.",
-        f"4. Insert the holder; when the vacuum is good again, open the valves. {_view(protocol)}",
+        "4. Insert the holder; when the vacuum is good again, open the valves. "
+        f"{_view(protocol, searched_nm)}",
         "5. Change no setting of scan or detector: rotation, mirroring, size and gain stay as in "
         "series A.",
         *((REHEARSAL,) if simulated else ()),
@@ -43,6 +47,7 @@ def flip_prompt(protocol: Protocol, seen: str, *, simulated: bool) -> Prompt:
         title="Flip the grid",
         text="\n".join(lines),
         choices=(*FlipAnswer, *(MISTAKES if simulated else ())),
+        rehearsed=MISTAKES if simulated else (),
     )
 
 
@@ -65,15 +70,10 @@ def _best_first(check: FlipChecked) -> tuple[FlipCheckAnswer, ...]:
     return tuple(FlipCheckAnswer)
 
 
-def _view(protocol: Protocol) -> str:
+def _view(protocol: Protocol, searched_nm: float) -> str:
     """Say what to bring into view; of several targets none."""
     if protocol.only_flips:
         return "Leave the stage at zero: the targets are searched around it."
-    return f"Bring the same assembly into view{_by_hand(protocol)}."
-
-
-def _by_hand(protocol: Protocol) -> str:
-    """Say whether height and focus are set by the operator."""
     left = [
         what
         for what, found in (
@@ -82,4 +82,9 @@ def _by_hand(protocol: Protocol) -> str:
         )
         if not found
     ]
-    return f", {' and '.join(left)}" if left else ": height and focus are then set automatically"
+    by_hand = f", {' and '.join(left)}" if left else ""
+    itself = "" if left else " Height and focus are then set automatically."
+    if not searched_nm:
+        return f"Bring the same assembly into view{by_hand}.{itself}"
+    reach = f"within {searched_nm / 1000:.2g} µm of the image centre"
+    return f"Bring the same assembly {reach}{by_hand}: it is searched there.{itself}"

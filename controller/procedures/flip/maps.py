@@ -13,6 +13,7 @@ from controller.model.scan import ScanSettings, along_stage
 from controller.model.survey import MAP_FIELDS
 from controller.procedures.context import Context
 from controller.procedures.show_image import show
+from controller.session.ledger import Ledger
 from processing.errors import InputFileError
 from processing.images.landmarks import Landmark, find_landmarks, rank_flipped
 
@@ -52,6 +53,15 @@ def survey_before(context: Context, step_id: str) -> None:
         except OutOfLimitsError as error:
             text = f"no map at {magnification} magnification: {error}"
             context.alert(Level.WARNING, text, step_id)
+
+
+def reach_of_map_nm(ledger: Ledger) -> float:
+    """Return the distance from the centre that the low map of A reaches; 0 without this map."""
+    recorded = ledger.maps.get("A-low")
+    if recorded is None:
+        return 0.0
+    scan = recorded.info.scan
+    return scan.pixel_nm * min(scan.width_px, scan.height_px) / 2
 
 
 def survey_after(context: Context, step_id: str) -> list[Landmark]:

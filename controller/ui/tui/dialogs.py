@@ -62,6 +62,16 @@ def _instructions(text: str) -> list[str]:
     return instructions
 
 
+def _options(prompt: Prompt) -> list[Option]:
+    """Return the choices, the mistakes to rehearse last, below a heading."""
+    options = [Option(choice, id=choice) for choice in prompt.choices]
+    if not prompt.rehearsed:
+        return options
+    usual = [each for each in options if each.id not in prompt.rehearsed]
+    mistakes = [each for each in options if each.id in prompt.rehearsed]
+    return [*usual, Option("mistakes to rehearse:", disabled=True), *mistakes]
+
+
 _NUMBERED = re.compile(r"(\d+\.)?\s*(.*)")
 
 
@@ -91,7 +101,7 @@ class PromptDialog(ModalScreen[Answer | None]):
         self._dialog = Vertical(classes="dialog")
         self._title = Static(id="title")
         self._instructions = VerticalScroll(Static(_steps(prompt)))
-        self._choices = OptionList(*(Option(choice, id=choice) for choice in prompt.choices))
+        self._choices = OptionList(*_options(prompt))
         self._reason = Input(placeholder="reason, shown in the report", id="reason", compact=True)
         self._command = Static(id="command")
 
@@ -115,7 +125,7 @@ class PromptDialog(ModalScreen[Answer | None]):
         self._dialog.styles.width = side_cells(event.size)
         self._dialog.styles.margin = (0, log_cells(event.size), 2, 0)
         room = event.size.height - LINES_AROUND_BODY - LINES_AROUND_STEPS
-        self._instructions.styles.max_height = max(3, room - len(self.prompt.choices))
+        self._instructions.styles.max_height = max(3, room - self._choices.option_count)
         self.call_after_refresh(self._show_title)
 
     def _show_title(self) -> None:
@@ -174,12 +184,12 @@ class PromptDialog(ModalScreen[Answer | None]):
 
     @on(Input.Submitted)
     def _reasoned(self, event: Input.Submitted) -> None:
-        highlighted = self._choices.highlighted
+        highlighted = self._choices.highlighted_option
         reason = event.value.strip()
         if highlighted is None or not reason:
             self.notify("type a reason: the report shows it", severity="warning")
             return
-        choice = self.prompt.choices[highlighted]
+        choice = str(highlighted.id)
         self.dismiss(Answer(prompt_id=self.prompt.id, value=choice, reason=reason))
 
 

@@ -106,7 +106,11 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
     "shower": (
         ("shower", "beam shower: long, wide illumination before A that ends contamination"),
         ("this angle", "time left at this tilt; it waits for the session every 20 s"),
-        ("size -0.4% at +0°", "size of the assembly; change between two images at that angle"),
+        (
+            "size -0.4% at +0°",
+            "of the assembly: diameter of a disc with the area of its image; change between two "
+            "images at that angle",
+        ),
         ("drift", "movement of the object between these images, and its speed"),
     ),
     "flip": (
