@@ -82,6 +82,8 @@ class SphereFit:
         centres are those at the mean time of the first series.
     given
         The same images with the poses that were given.
+    at_rest
+        True if the last round hardly moved the particles.
     """
 
     centres_nm: Float64
@@ -95,6 +97,7 @@ class SphereFit:
     kinds: Ints | None = None
     deformation: Deformation | None = None
     given: tuple[Views, ...] = ()
+    at_rest: bool = True
 
     @property
     def spheres(self) -> Spheres:
@@ -259,6 +262,7 @@ def _fitted(state: FitState, task: _Task, pool: Executor, progress: Progress) ->
         state.spheres.kinds,
         deformation,
         tuple(given),
+        _is_at_rest(state, smallest_nm),
     )
 
 
@@ -268,9 +272,14 @@ def _at_rest(state: FitState, task: _Task, pool: Executor, progress: Progress) -
         shown = within(progress, done / task.rounds, (done + 1) / task.rounds)
         correct_tilt = done == task.tilt_round
         state = next_round(state, task.smallest_nm, pool, correct_tilt=correct_tilt, progress=shown)
-        if done >= TILT_ROUND and state.move_nm < CONVERGED_MOVE * task.smallest_nm:
+        if done >= TILT_ROUND and _is_at_rest(state, task.smallest_nm):
             break
     return state
+
+
+def _is_at_rest(state: FitState, smallest_nm: float) -> bool:
+    """Return true if the last round hardly moved the particles."""
+    return state.move_nm < CONVERGED_MOVE * smallest_nm
 
 
 def _with_left_out(left_out: tuple[Bools, ...], odd: Bools, series: Ints) -> tuple[Bools, ...]:

@@ -91,7 +91,7 @@ def places_of(spheres: FittedSpheres) -> Places:
     usual = float(np.median(scatter[particle])) if particle.any() else 0.0
     known = None
     if spheres.step:
-        known = known_sites(centres_nm, spheres.sharpness, scatter, particle)
+        known = known_sites(centres_nm, spheres.sharpness, scatter, particle, alone=True)
     return Places(
         place_error=spheres.place_error,
         sharpness=spheres.sharpness,
@@ -104,15 +104,17 @@ def places_of(spheres: FittedSpheres) -> Places:
 
 
 def known_sites(
-    centres_nm: Float64, sharpness: Float64, scatter: Float64, particle: Bools
+    centres_nm: Float64, sharpness: Float64, scatter: Float64, particle: Bools, *, alone: bool
 ) -> KnownSites | None:
-    """Return the sites of the crystal, or of the grains, that one series shows; None for neither.
+    """Return the sites of the crystal, or of the grains, that the images show; None for neither.
 
-    Parameters are those of `sites_of_crystal`.
+    Parameters are those of `sites_of_crystal`, and whether one series shows the places alone. It is
+    certain of the half that its beam enters; both series together are certain of both halves.
     """
-    # the beam of one series enters at large z
-    entrance = centres_nm[:, 2] >= np.median(centres_nm[particle, 2])
-    crystal = sites_of_crystal(centres_nm, sharpness, scatter, particle, entrance)
+    certain = np.ones(len(centres_nm), bool)
+    if alone:  # the beam of one series enters at large z
+        certain = centres_nm[:, 2] >= np.median(centres_nm[particle, 2])
+    crystal = sites_of_crystal(centres_nm, sharpness, scatter, particle, certain)
     if crystal is not None:
         return crystal
-    return sites_of_grains(centres_nm, sharpness, particle, entrance)
+    return sites_of_grains(centres_nm, sharpness, particle, certain)

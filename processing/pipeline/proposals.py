@@ -5,7 +5,8 @@ of it:
 
 - spheres where the residual of the images shows one (`processing/fit/missing.py`);
 - the sites of a crystal or of its grains, for particles that have settled beside them. On the exit
-  side of one series a part can be displaced as a whole, and no small step leads back.
+  side of one series, and in coarse tilts in the middle between two, a part can be displaced as a
+  whole, and no small step leads back.
 
 The fit goes on with the proposed places. It is kept only if it explains the images better, by more
 than the new places must by chance. Sites are not tried before the places are at rest: until then
@@ -68,9 +69,10 @@ class Proposal:
 def with_proposals(
     fit: SphereFit, diameter_nm: float, *, may_deform: bool, progress: Progress
 ) -> SphereFit:
-    """Return the fit with proposed places, while they explain the images better.
+    """Return the fit at rest, with proposed places while they explain the images better.
 
-    One series is fitted again in any case: the first fit need not be at rest.
+    One series is fitted again in any case: any further round explains its images better, and sites
+    would be kept for that.
 
     Parameters
     ----------
@@ -79,12 +81,12 @@ def with_proposals(
     """
     if not fit.spheres.are_particles.any():
         return fit
-    # two series show the exit sides of each other
-    alone = len(fit.blurs_nm) == 1
+    # two series show the exit sides of each other: once at rest, their places need no proposals
+    enough = fit.at_rest and len(fit.blurs_nm) > 1
     for done in range(PASSES):
-        start = on_sites(fit, diameter_nm) if alone and done else as_fitted(fit)
+        start = on_sites(fit, diameter_nm) if done else as_fitted(fit)
         proposal = _with_missing(start, fit, diameter_nm)
-        if not proposal.new and (done or not alone):
+        if not proposal.new and (done or enough):
             break
         trial = fit_again(
             fit,
@@ -120,7 +122,9 @@ def on_sites(fit: SphereFit, diameter_nm: float) -> Proposal:
     centres_nm = fit.centres_nm
     sizes_nm = np.full(len(centres_nm), diameter_nm)
     scatter = local_scatter(centres_nm, centres_nm[particles], sizes_nm[particles])
-    known = known_sites(centres_nm, fit.evidence.sharpness, scatter, particles)
+    known = known_sites(
+        centres_nm, fit.evidence.sharpness, scatter, particles, alone=len(fit.blurs_nm) == 1
+    )
     if known is None:
         return as_fitted(fit)
     beside = particles & known.beside

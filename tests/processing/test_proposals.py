@@ -6,17 +6,24 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
 
 from processing import ProcessSettings, process_series
-from processing.fit.spheres import SphereFit
-from processing.pipeline.proposals import Proposal, as_fitted
+from processing.combine.pose import FLIP, Pose
+from processing.fit.spheres import SphereFit, fit_spheres
+from processing.pipeline.proposals import Proposal, as_fitted, with_proposals
+from processing.progress import silent
+from processing.series import Float64, TiltSeries
 from simulator.settings import Packing
 from tests.calibration.cases import RANGE_DEG, Specimen
 from tests.calibration.measure import real_particles
 from tests.support.odd_crystals import simulated_as_faulted
 from tests.support.recorded import as_read
+from tests.support.spheres import jittered, packed, tilt_series
 
 SIZE_NM, PIXEL_NM, STEP_DEG, SEED = 90.0, 1.2, 10.0, 77
+RADIUS_NM, DIAMETER_NM = 50.0, 7.0
 
 
 def test_places_beside_the_sites_of_a_crystal_are_brought_back() -> None:
@@ -48,6 +55,41 @@ def wrong_places(name: str, *, sites: bool = True) -> int:
     diameter_nm = float(data.truth.diameters_nm.mean())
     real = real_particles(data.truth.centres_nm, found.detection.table.centres_nm, diameter_nm)
     return max(len(real), len(data.truth.centres_nm)) - int(real.sum())
+
+
+def test_the_middle_of_both_series_is_brought_back_to_its_sites() -> None:
+    truth = packed(RADIUS_NM, 1.05 * DIAMETER_NM, order="fcc", seed=4)
+    turn = Rotation.from_euler("zx", [37, 1.5], degrees=True).as_matrix() @ FLIP
+    pose = Pose(turn.T, np.array([1.5, -0.8, 0.6]))
+    series = [(imaged(truth, 1), None), (imaged(pose.inverse().apply(truth), 2), pose)]
+    start = truth.copy()
+    middle = np.abs(truth[:, 2]) < RADIUS_NM / 4
+    start[middle, 0] += DIAMETER_NM / 2
+    fit = fit_spheres(series, start, np.ones(len(start)), DIAMETER_NM)
+
+    def missed(found: SphereFit) -> int:
+        particles = found.centres_nm[found.spheres.are_particles]
+        return int((cKDTree(particles).query(truth)[0] > DIAMETER_NM / 4).sum())
+
+    def proposed() -> SphereFit:
+        return with_proposals(fit, DIAMETER_NM, may_deform=False, progress=silent)
+
+    with_sites = missed(proposed())
+    with patch("processing.pipeline.proposals.on_sites", nothing):
+        without = missed(proposed())
+    assert missed(fit) >= 100
+    assert without >= 10
+    assert with_sites <= without // 4
+
+
+def imaged(centres_nm: Float64, seed: int) -> TiltSeries:
+    """Return aligned images in coarse steps, with noise, small displacements and angle errors."""
+    angles_deg = np.arange(-RANGE_DEG, RANGE_DEG + 1, 12.0)
+    recording = jittered(
+        len(angles_deg), jitter_px=0.1, angle_error_deg=0.05, counts=1000, seed=seed
+    )
+    size_px = int(2 * RADIUS_NM + 3 * DIAMETER_NM)
+    return tilt_series(centres_nm, angles_deg, DIAMETER_NM, size_px, recording)
 
 
 def nothing(fit: SphereFit, diameter_nm: float) -> Proposal:

@@ -1,6 +1,6 @@
-"""Crystals whose exit side is not that of a crystal, as specimens of the simulator.
+"""Crystals of which a part is not that of a crystal, as specimens of the simulator.
 
-The beam of series A leaves them at small z.
+The beam of series A leaves them at small z, that of B at large z.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from processing.series import Bools, Float64
 from simulator.crystals import fcc, neighbour_distance_nm
 from simulator.settings import Packing, SpecimenSettings
 
-EXIT_PART = 1 / 3
-"""The part below this share of the radius is not that of the crystal."""
+PART = 1 / 3
+"""Share of the radius below which an exit part begins, and to which a middle part reaches."""
 APART = 0.93
 """Smallest distance of neighbours at a border, in those of the crystal."""
 
 Sites = Callable[[SpecimenSettings, np.random.Generator], Float64]
+Part = Callable[[Float64, SpecimenSettings], Bools]
+"""True for the sites that are not those of the crystal."""
 
 
 def _radius_nm(settings: SpecimenSettings) -> float:
@@ -31,36 +33,55 @@ def _radius_nm(settings: SpecimenSettings) -> float:
 
 
 def _on_exit_side(sites_nm: Float64, settings: SpecimenSettings) -> Bools:
-    return np.asarray(sites_nm[:, 2] < -EXIT_PART * _radius_nm(settings), bool)
+    return np.asarray(sites_nm[:, 2] < -PART * _radius_nm(settings), bool)
 
 
-def _joined(crystal_nm: Float64, other_nm: Float64, settings: SpecimenSettings) -> Float64:
-    """Return a crystal with another exit part, without sites that are too close to the crystal."""
-    above = crystal_nm[~_on_exit_side(crystal_nm, settings)]
-    below = other_nm[_on_exit_side(other_nm, settings)]
+def _in_the_middle(sites_nm: Float64, settings: SpecimenSettings) -> Bools:
+    return np.asarray(np.abs(sites_nm[:, 2]) < PART * _radius_nm(settings), bool)
+
+
+def _joined(
+    crystal_nm: Float64, other_nm: Float64, part: Part, settings: SpecimenSettings
+) -> Float64:
+    """Return a crystal with another part, without sites that are too close to the crystal."""
+    own = crystal_nm[~part(crystal_nm, settings)]
+    other = other_nm[part(other_nm, settings)]
     least_nm = APART * neighbour_distance_nm(settings)
-    return np.vstack([above, below[cKDTree(above).query(below)[0] >= least_nm]])
+    return np.vstack([own, other[cKDTree(own).query(other)[0] >= least_nm]])
 
 
-def _disordered_exit(settings: SpecimenSettings, rng: np.random.Generator) -> Float64:
-    crystal_nm = fcc(settings, rng)
-    return _joined(crystal_nm, specimen._PACKINGS[Packing.DISORDERED](settings, rng), settings)
+def _disordered(part: Part) -> Sites:
+    def sites(settings: SpecimenSettings, rng: np.random.Generator) -> Float64:
+        crystal_nm = fcc(settings, rng)
+        other_nm = specimen._PACKINGS[Packing.DISORDERED](settings, rng)
+        return _joined(crystal_nm, other_nm, part, settings)
+
+    return sites
 
 
-def _cracked(settings: SpecimenSettings, rng: np.random.Generator) -> Float64:
-    crystal_nm = fcc(settings, rng)
-    aside_nm = 0.4 * neighbour_distance_nm(settings) * np.array([1.0, 0.0, 0.0])
-    return _joined(crystal_nm, crystal_nm + aside_nm, settings)
+def _aside(part: Part) -> Sites:
+    def sites(settings: SpecimenSettings, rng: np.random.Generator) -> Float64:
+        crystal_nm = fcc(settings, rng)
+        aside_nm = 0.4 * neighbour_distance_nm(settings) * np.array([1.0, 0.0, 0.0])
+        return _joined(crystal_nm, crystal_nm + aside_nm, part, settings)
+
+    return sites
 
 
-def _other_grain(settings: SpecimenSettings, rng: np.random.Generator) -> Float64:
-    return _joined(fcc(settings, rng), fcc(settings, rng), settings)
+def _other_grain(part: Part) -> Sites:
+    def sites(settings: SpecimenSettings, rng: np.random.Generator) -> Float64:
+        return _joined(fcc(settings, rng), fcc(settings, rng), part, settings)
+
+    return sites
 
 
-def _small_angle(settings: SpecimenSettings, rng: np.random.Generator) -> Float64:
-    crystal_nm = fcc(settings, rng)
-    turned_nm = Rotation.from_euler("x", 6, degrees=True).apply(crystal_nm)
-    return _joined(crystal_nm, turned_nm, settings)
+def _small_angle(part: Part) -> Sites:
+    def sites(settings: SpecimenSettings, rng: np.random.Generator) -> Float64:
+        crystal_nm = fcc(settings, rng)
+        turned_nm = Rotation.from_euler("x", 6, degrees=True).apply(crystal_nm)
+        return _joined(crystal_nm, turned_nm, part, settings)
+
+    return sites
 
 
 def _vacancies(settings: SpecimenSettings, rng: np.random.Generator) -> Float64:
@@ -99,19 +120,30 @@ def _dislocation(settings: SpecimenSettings, rng: np.random.Generator) -> Float6
 
 ODD_CRYSTALS: dict[str, Sites] = {
     "perfect": fcc,
-    "exit third disordered": _disordered_exit,
-    "exit third 0.4 bonds aside": _cracked,
-    "exit third another grain": _other_grain,
-    "exit third turned by 6 degrees": _small_angle,
+    "exit third disordered": _disordered(_on_exit_side),
+    "exit third 0.4 bonds aside": _aside(_on_exit_side),
+    "exit third another grain": _other_grain(_on_exit_side),
+    "exit third turned by 6 degrees": _small_angle(_on_exit_side),
     "12 % of the sites empty": _vacancies,
     "hole on the exit side": _hole,
     "bent": _bent,
     "edge dislocation on the exit side": _dislocation,
 }
+"""Crystals that break what the lattice says of one series."""
+ODD_MIDDLES: dict[str, Sites] = {
+    "perfect": fcc,
+    "middle third disordered": _disordered(_in_the_middle),
+    "middle third 0.4 bonds aside": _aside(_in_the_middle),
+    "middle third another grain": _other_grain(_in_the_middle),
+    "middle third turned by 6 degrees": _small_angle(_in_the_middle),
+    "12 % of the sites empty": _vacancies,
+    "bent": _bent,
+}
+"""The same for both series, which are least certain of the middle."""
 
 
 @contextmanager
 def simulated_as_faulted(name: str) -> Iterator[None]:
     """Let the simulator make this crystal where crystals with stacking faults are asked for."""
-    with patch.dict(specimen._PACKINGS, {Packing.FAULTED: ODD_CRYSTALS[name]}):
+    with patch.dict(specimen._PACKINGS, {Packing.FAULTED: (ODD_CRYSTALS | ODD_MIDDLES)[name]}):
         yield
