@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TextIO
 
@@ -21,7 +22,6 @@ from rich.text import Text
 from controller.common.errors import DualtiltError, UsageError
 from controller.common.exit_codes import ExitCode
 from controller.model.events import (
-    Event,
     FrameRecorded,
     Phase,
     ProcessingProgressed,
@@ -45,6 +45,8 @@ from controller.session.event_log import EventLogTail, read_events
 
 WAIT_S = 1.0
 EVENTS_FILE = "events.jsonl"
+LONGEST_SILENCE = timedelta(seconds=15)
+"""Time after which a job that goes on is named again."""
 
 
 @dataclass(frozen=True)
@@ -215,25 +217,30 @@ class _Lines:
         self._out = out
         self._shown: dict[JobName, tuple[str, int]] = {}
         """Stage and tenths done of each job, as printed last."""
+        self._shown_at: dict[JobName, datetime] = {}
 
     def show(self, _: SessionStatus, records: list[Record]) -> None:
         """Print a line for each record of interest."""
         for record in records:
-            if event_text.is_headline(record) or self._is_news(record.event):
+            if event_text.is_headline(record) or self._is_news(record):
                 self.say(event_text.plain_line(record))
 
     def say(self, line: str) -> None:
         """Print a line at once."""
         print(line, file=self._out, flush=True)
 
-    def _is_news(self, event: Event) -> bool:
-        """Tell whether a job has begun a stage or reached another tenth."""
+    def _is_news(self, record: Record) -> bool:
+        """Tell whether a job has begun a stage, reached another tenth, or was silent for long."""
+        event = record.event
         if not isinstance(event, ProcessingProgressed) or event.job.is_live:
             return False
         reached = event.stage, math.floor(10 * event.fraction)
-        is_new = self._shown.get(event.job) != reached
-        self._shown[event.job] = reached
-        return is_new
+        at = datetime.fromisoformat(record.at)
+        silent = at - self._shown_at.get(event.job, at)
+        if self._shown.get(event.job) == reached and silent < LONGEST_SILENCE:
+            return False
+        self._shown[event.job], self._shown_at[event.job] = reached, at
+        return True
 
 
 class _ProgressWithAdvice(Progress):

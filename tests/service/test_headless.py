@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from controller.model.events import (
     Alerted,
     Event,
     Level,
+    ProcessingProgressed,
     Record,
     State,
     StateChanged,
@@ -93,6 +95,26 @@ def test_one_line_for_each_event_of_interest(tmp_path: Path) -> None:
         "fuse: SSR 100%",
     ]
     assert lines[-1].endswith("finished")
+
+
+@pytest.mark.parametrize(
+    ("silence", "printed"),
+    [
+        pytest.param(timedelta(hours=1), 1, id="soon"),
+        pytest.param(timedelta(0), 5, id="after a long silence"),
+    ],
+)
+def test_a_job_that_goes_on_is_named_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, silence: timedelta, printed: int
+) -> None:
+    monkeypatch.setattr(headless, "LONGEST_SILENCE", silence)
+    goes_on = [
+        ProcessingProgressed(job="A", stage="sphere fit", fraction=0.80 + 0.01 * i)
+        for i in range(5)
+    ]
+    events = iter([script.started(tmp_path), *goes_on])
+    _, lines = follow_all(tmp_path, events, ExitCode.INTERRUPTED, io.StringIO())
+    assert sum("A: sphere fit" in line for line in lines) == printed
 
 
 def test_a_pause_names_the_command_that_ends_it(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from processing.series import Float64
 from processing.structure.analyse import analyse_structure
 from processing.structure.classify import FCC
 from processing.structure.errors import PositionError
@@ -41,6 +42,15 @@ LEVELS = (
 
 
 @dataclass(frozen=True)
+class Case:
+    """An assembly, and the origin of the positions that are compared with its true ones."""
+
+    packing: Packing
+    level: str
+    seed: int
+
+
+@dataclass(frozen=True)
 class Row:
     """Differences between the structures of found and of true positions.
 
@@ -61,6 +71,7 @@ class Row:
 
     packing: str
     level: str
+    """Name of the errors, or series that show the positions."""
     seed: int
     particles: int
     share_points: float
@@ -82,18 +93,34 @@ def measure(packing: Packing, size_nm: float, seed: int) -> list[Row]:
         spacing_ratio=SPACING_RATIO,
     )
     true_nm = make_assembly(settings, seed).centres_nm
-    true = analyse_structure(true_nm, position_error=PositionError(0.0, "truth")).summary
-    return [_row(packing, level, seed, true_nm, true) for level in LEVELS]
+    true = true_structure(true_nm)
+
+    def disturbed(level: Level) -> Row:
+        found_nm = found_positions(
+            true_nm,
+            seed=seed,
+            errors_nm=level.errors_nm,
+            missed=level.missed,
+            false=level.missed,
+        )
+        return compared(Case(packing, level.name, seed), true, found_nm, FCC_EDGE_NM)
+
+    return [disturbed(level) for level in LEVELS]
 
 
-def _row(packing: Packing, level: Level, seed: int, true_nm: np.ndarray, true: Structure) -> Row:
-    found_nm = found_positions(
-        true_nm,
-        seed=seed,
-        errors_nm=level.errors_nm,
-        missed=level.missed,
-        false=level.missed,
-    )
+def true_structure(true_nm: Float64) -> Structure:
+    """Return the structure of true positions [n, 3]."""
+    return analyse_structure(true_nm, position_error=PositionError(0.0, "truth")).summary
+
+
+def compared(case: Case, true: Structure, found_nm: Float64, edge_nm: float) -> Row:
+    """Return the differences of the structure of found positions [n, 3] from the true one.
+
+    Parameters
+    ----------
+    edge_nm
+        True lattice constant.
+    """
     started_s = time.process_time()
     found = analyse_structure(found_nm, np.full(len(found_nm), DIAMETER_NM)).summary
     cpu_s = time.process_time() - started_s
@@ -103,17 +130,17 @@ def _row(packing: Packing, level: Level, seed: int, true_nm: np.ndarray, true: S
     worst = max(apart, key=lambda name: apart[name])
     edge = found.lattice_constant_nm
     return Row(
-        packing.value,
-        level.name,
-        seed,
+        case.packing.value,
+        case.level,
+        case.seed,
         len(found_nm),
         100 * apart[worst],
         100 * found.shares[worst].error,
         (len(true.grains), len(found.grains)),
         (_twins(true), _twins(found)),
         _largest_turn(true.grains, found.grains),
-        None if edge is None else float(100 * (edge.value / FCC_EDGE_NM - 1)),
-        None if edge is None else float(100 * edge.error / FCC_EDGE_NM),
+        None if edge is None else float(100 * (edge.value / edge_nm - 1)),
+        None if edge is None else float(100 * edge.error / edge_nm),
         cpu_s,
     )
 

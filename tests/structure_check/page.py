@@ -1,34 +1,36 @@
-"""The table of docs/structure.md, between its two marks."""
+"""The tables of docs/structure.md, each between its two marks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tests.structure_check.measure import LEVELS, Row
+from tests.structure_check.measure import Row
 
-START, END = "<!-- structure-check -->", "<!-- end of structure-check -->"
+DISTURBED, FROM_IMAGES = "structure-check", "structure-from-images"
+"""Names of the tables."""
 MOST_POINTS, MOST_TURN_DEG, MOST_EDGE_PERCENT = 3.0, 0.5, 0.2
 
 
-def page(text: str, rows: Sequence[Row]) -> str:
-    """Return the page with the rows between its marks."""
-    before, rest = text.split(START)
-    after = rest.split(END)[1]
-    return f"{before}{START}\n{table(rows)}\n{END}{after}"
+def page(text: str, rows: Sequence[Row], name: str = DISTURBED) -> str:
+    """Return the page with the rows between the marks of a table."""
+    start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before, rest = text.split(start)
+    after = rest.split(end)[1]
+    return f"{before}{start}\n{table(rows)}\n{end}{after}"
 
 
 def table(rows: Sequence[Row]) -> str:
     """Return one line for each packing and level: the worst of all seeds."""
     head = (
-        "| packing | errors | particles | shares, points | grains, true / found | twin planes, "
+        "| packing | positions | particles | shares, points | grains, true / found | twin planes, "
         "true / found | orientation, degrees | lattice constant, % |"
     )
     lines = [head, "|---|---|---|---|---|---|---|---|"]
     for packing in dict.fromkeys(row.packing for row in rows):
-        for level in LEVELS:
-            own = [row for row in rows if (row.packing, row.level) == (packing, level.name)]
+        for level in dict.fromkeys(row.level for row in rows):
+            own = [row for row in rows if (row.packing, row.level) == (packing, level)]
             if own:
-                lines.append(_line(packing, level.name, own))
+                lines.append(_line(packing, level, own))
     return "\n".join(lines)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.structure_check.measure import Row
-from tests.structure_check.page import END, START, missed, page
+from tests.structure_check.page import DISTURBED, FROM_IMAGES, missed, page
 
 GOOD = Row("fcc", "usual", 1, 7000, 0.9, 1.1, (3, 3), (1, 1), 0.2, -0.05, 0.01, 2.0)
 
@@ -31,7 +31,8 @@ def test_what_misses_a_goal_is_named(row: Row, says: list[str]) -> None:
     assert missed(row) == says
 
 
-def test_the_table_stands_between_its_marks() -> None:
-    text = page(f"before\n{START}\nold\n{END}\nafter\n", [GOOD])
+@pytest.mark.parametrize("name", [DISTURBED, FROM_IMAGES])
+def test_a_table_stands_between_its_marks(name: str) -> None:
+    text = page(f"before\n<!-- {name} -->\nold\n<!-- end of {name} -->\nafter\n", [GOOD], name)
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
     assert "| fcc | usual | 7000 | 0.9 (given: 1.1) | 3 / 3 | 1 / 1 | 0.20 | -0.050 |" in text
