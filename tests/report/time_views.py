@@ -95,7 +95,7 @@ async def open_report(report: Path, profile: Path) -> dict[str, float]:
         times["CPU of the software that draws"] = graphics_cpu_s(profile) - before
         for view in OTHER_VIEWS:
             start = time.monotonic()
-            await page.evaluate(CHOOSE % (json.dumps("Show"), "''", json.dumps(view)))
+            await page.evaluate(CHOOSE % (json.dumps("Show"), json.dumps(view)))
             await drawn(page)
             times[f"elapsed, {view}"] = time.monotonic() - start
         return times
