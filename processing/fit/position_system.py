@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 
 import numpy as np
 
@@ -23,8 +24,10 @@ from processing.fit.solve import (
 )
 from processing.fit.view import Spheres
 from processing.fit.view_model import ViewModel
+from processing.progress import Progress, silent
 from processing.series import Float32, Float64
 
+STAGE = "positions of the particles"
 FEWEST_STEPS, MORE_STEPS, TOLERANCE = 4, 36, 0.03
 """Steps of conjugate gradients, which go on until the fraction of the forces that is left is small.
 Layers that line up converge slowly, along the beam above all. Solutions of fewer steps leave a part
@@ -72,7 +75,9 @@ class PositionSystem:
 
         return list(self.pool.map(left, self.models, self.poses, spectra))
 
-    def solve(self, spectra: Sequence[Array], more_steps: int = MORE_STEPS) -> Float64:
+    def solve(
+        self, spectra: Sequence[Array], more_steps: int = MORE_STEPS, progress: Progress = silent
+    ) -> Float64:
         """Return changes [n, 4] that explain spectra best; false candidates stay.
 
         Parameters
@@ -82,6 +87,7 @@ class PositionSystem:
         """
         weights, particles = self.spheres.weights, self.spheres.are_particles[:, None]
         groups = list(zip(self.models, self.poses, strict=True))
+        steps = count(1)
 
         def adjoint(group: tuple[SizeModel, FreePoses, Array]) -> Float64:
             one, poses, each = group
@@ -94,6 +100,7 @@ class PositionSystem:
                 return pulls(one.model, one.model.adjoint(poses.without(changed)), weights)
 
             result: Float64 = sum_models(self.pool, product, groups)
+            progress(STAGE, next(steps) / (FEWEST_STEPS + more_steps))
             return result * particles
 
         def precondition(right: Float64) -> Float64:

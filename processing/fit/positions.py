@@ -51,9 +51,9 @@ JITTER_STEPS, LAST_STEPS = 6, 26
 """Further steps for noise and lines alone, which tell the jitter within 3 % of what 36 steps tell,
 and then for both together."""
 
-STAGE, SOLVED = "positions of the particles", 0.3
-"""Stage in progress reports, and the part of it that the positions take; the rest are the errors.
-"""
+SOLVED, DRAWN, BY_NOISE, BY_LINES = 0.3, 0.7, 0.2, 0.4
+"""Parts of the progress: of the positions, the rest are their errors; in each draw of these what
+noise and lines cause; in that the noise alone, and noise and lines alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +87,7 @@ def measure_positions(
         models = list(pool.map(partial(_model, fit), fit.views))
         system = position_system(models, spheres, log_sizes, pool)
         residuals = system.residuals()
-        solution = system.solve(residuals, POSITION_STEPS)
-        progress(STAGE, SOLVED)
+        solution = system.solve(residuals, POSITION_STEPS, within(progress, 0.0, SOLVED))
         left = system.left(residuals, solution)
         step = -(-sum(map(len, fit.views)) // SIZE_VIEWS)
         few = position_system(every(models, step), spheres, log_sizes, pool)
@@ -145,12 +144,12 @@ def _errors(
         return np.asarray(np.mean((moves / alone[particles]) ** 2, axis=0) / draws, np.float64)
 
     for done in range(draws):
-        drawn, solution = _drawn_in_images(system, residuals, left, rng)
+        shown = within(progress, done / draws, (done + DRAWN) / draws)
+        drawn, solution = _drawn_in_images(system, residuals, left, rng, shown)
         drawn_scatter += system.scatter(drawn) / draws
         in_images += squares(solution)
-        progress(STAGE, (done + 0.7) / draws)
-        by_sizes += squares(few.solve(_drawn_sizes(few, size_errors, rng)))
-        progress(STAGE, (done + 1) / draws)
+        shown = within(progress, (done + DRAWN) / draws, (done + 1) / draws)
+        by_sizes += squares(few.solve(_drawn_sizes(few, size_errors, rng), progress=shown))
     excess = system.scatter(left) / np.maximum(drawn_scatter, 1e-30)
     return np.asarray(np.sqrt(excess[:, None] * in_images + by_sizes) * alone, np.float64)
 
@@ -160,6 +159,7 @@ def _drawn_in_images(
     residuals: Sequence[Array],
     left: Sequence[Array],
     rng: np.random.Generator,
+    progress: Progress,
 ) -> tuple[list[Array], Float64]:
     """Draw noise and displaced lines; return what the solution leaves of them, and the solution."""
     views = [one.model.views for one in system.models]
@@ -168,12 +168,13 @@ def _drawn_in_images(
     starts = [rng.standard_normal(each.shape[:2], np.float32) for each in slopes]
     noise = _drawn_noise(system, residuals, left, rng)
     lines = list(system.pool.map(drawn_jitter, views, slopes, starts))
-    by_noise, by_lines = (system.solve(each, JITTER_STEPS) for each in (noise, lines))
+    by_noise = system.solve(noise, JITTER_STEPS, within(progress, 0.0, BY_NOISE))
+    by_lines = system.solve(lines, JITTER_STEPS, within(progress, BY_NOISE, BY_LINES))
     noise, lines = system.left(noise, by_noise), system.left(lines, by_lines)
     pulls = [row_pulls(views, slopes, each, system.pool) for each in (left, noise, lines)]
     jitter_px = float(np.sqrt(squared_jitter(*pulls)))
     together = [one + jitter_px * other for one, other in zip(noise, lines, strict=True)]
-    rest = system.solve(together, LAST_STEPS)
+    rest = system.solve(together, LAST_STEPS, within(progress, BY_LINES, 1.0))
     return system.left(together, rest), by_noise + jitter_px * by_lines + rest
 
 

@@ -13,7 +13,8 @@ from processing.combine.pose import mutual_pairs
 from processing.count.kinds import FittedKind
 from processing.count.own_sizes import spread_of
 from processing.files.particles import ParticleTable
-from processing.fit.positions import STAGE, measure_positions
+from processing.fit.position_system import STAGE
+from processing.fit.positions import measure_positions
 from processing.fit.spheres import SphereFit
 from processing.progress import Progress, silent
 from processing.series import Float64
