@@ -215,9 +215,8 @@ class _Lines:
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
-        self._shown: dict[JobName, tuple[str, int]] = {}
-        """Stage and tenths done of each job, as printed last."""
-        self._shown_at: dict[JobName, datetime] = {}
+        self._shown: dict[JobName, tuple[tuple[str, int], datetime]] = {}
+        """Stage and tenths done of each job, as printed last, and the time of that line."""
 
     def show(self, _: SessionStatus, records: list[Record]) -> None:
         """Print a line for each record of interest."""
@@ -236,10 +235,10 @@ class _Lines:
             return False
         reached = event.stage, math.floor(10 * event.fraction)
         at = datetime.fromisoformat(record.at)
-        silent = at - self._shown_at.get(event.job, at)
-        if self._shown.get(event.job) == reached and silent < LONGEST_SILENCE:
+        shown, shown_at = self._shown.get(event.job, (None, at))
+        if shown == reached and at - shown_at < LONGEST_SILENCE:
             return False
-        self._shown[event.job], self._shown_at[event.job] = reached, at
+        self._shown[event.job] = reached, at
         return True
 
 

@@ -91,7 +91,8 @@ def places_of(spheres: FittedSpheres) -> Places:
     usual = float(np.median(scatter[particle])) if particle.any() else 0.0
     known = None
     if spheres.step:
-        known = known_sites(centres_nm, spheres.sharpness, scatter, particle, alone=True)
+        certain = entrance_half(centres_nm, particle)
+        known = known_sites(centres_nm, spheres.sharpness, scatter, particle, certain)
     return Places(
         place_error=spheres.place_error,
         sharpness=spheres.sharpness,
@@ -103,17 +104,19 @@ def places_of(spheres: FittedSpheres) -> Places:
     )
 
 
+def entrance_half(centres_nm: Float64, particle: Bools) -> Bools:
+    """Return which places [n] are in the half that the beam of one series enters, at large z."""
+    return np.asarray(centres_nm[:, 2] >= np.median(centres_nm[particle, 2]), bool)
+
+
 def known_sites(
-    centres_nm: Float64, sharpness: Float64, scatter: Float64, particle: Bools, *, alone: bool
+    centres_nm: Float64, sharpness: Float64, scatter: Float64, particle: Bools, certain: Bools
 ) -> KnownSites | None:
     """Return the sites of the crystal, or of the grains, that the images show; None for neither.
 
-    Parameters are those of `sites_of_crystal`, and whether one series shows the places alone. It is
-    certain of the half that its beam enters; both series together are certain of both halves.
+    Parameters are those of `sites_of_crystal`. Certain [n] are the places in the entrance half of
+    one series, or all places that two series show.
     """
-    certain = np.ones(len(centres_nm), bool)
-    if alone:  # the beam of one series enters at large z
-        certain = centres_nm[:, 2] >= np.median(centres_nm[particle, 2])
     crystal = sites_of_crystal(centres_nm, sharpness, scatter, particle, certain)
     if crystal is not None:
         return crystal

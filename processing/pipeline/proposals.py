@@ -26,7 +26,7 @@ from processing.count.wrong_places import local_scatter
 from processing.fit.information import explains_better
 from processing.fit.missing import missing_spheres
 from processing.fit.spheres import SphereFit, fit_again
-from processing.pipeline.judged_places import known_sites
+from processing.pipeline.judged_places import entrance_half, known_sites
 from processing.progress import Progress, within
 from processing.series import Float64
 
@@ -122,9 +122,9 @@ def on_sites(fit: SphereFit, diameter_nm: float) -> Proposal:
     centres_nm = fit.centres_nm
     sizes_nm = np.full(len(centres_nm), diameter_nm)
     scatter = local_scatter(centres_nm, centres_nm[particles], sizes_nm[particles])
-    known = known_sites(
-        centres_nm, fit.evidence.sharpness, scatter, particles, alone=len(fit.blurs_nm) == 1
-    )
+    alone = len(fit.blurs_nm) == 1
+    certain = entrance_half(centres_nm, particles) if alone else np.ones(len(centres_nm), bool)
+    known = known_sites(centres_nm, fit.evidence.sharpness, scatter, particles, certain)
     if known is None:
         return as_fitted(fit)
     beside = particles & known.beside

@@ -74,6 +74,16 @@ def _view(protocol: Protocol, searched_nm: float) -> str:
     """Say what to bring into view; of several targets none."""
     if protocol.only_flips:
         return "Leave the stage at zero: the targets are searched around it."
+    by_hand = _by_hand(protocol)
+    itself = "" if by_hand else " Height and focus are then set automatically."
+    if not searched_nm:
+        return f"Bring the same assembly into view{by_hand}.{itself}"
+    reach = f"within {searched_nm / 1000:.2g} µm of the image centre"
+    return f"Bring the same assembly {reach}{by_hand}: it is searched there.{itself}"
+
+
+def _by_hand(protocol: Protocol) -> str:
+    """Say what the operator sets; empty if height and focus are found automatically."""
     left = [
         what
         for what, found in (
@@ -82,9 +92,4 @@ def _view(protocol: Protocol, searched_nm: float) -> str:
         )
         if not found
     ]
-    by_hand = f", {' and '.join(left)}" if left else ""
-    itself = "" if left else " Height and focus are then set automatically."
-    if not searched_nm:
-        return f"Bring the same assembly into view{by_hand}.{itself}"
-    reach = f"within {searched_nm / 1000:.2g} µm of the image centre"
-    return f"Bring the same assembly {reach}{by_hand}: it is searched there.{itself}"
+    return f", {' and '.join(left)}" if left else ""
