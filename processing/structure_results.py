@@ -42,7 +42,7 @@ class PairCorrelation(Immutable):
     r_nm: list[float]
     g: list[float]
     error: list[float]
-    """Standard error of g from the number of pairs."""
+    """Standard error of g from the number of pairs and from the errors of the positions."""
 
 
 class StructureFactor(Immutable):
@@ -51,6 +51,8 @@ class StructureFactor(Immutable):
     q_per_nm: list[float]
     """q = 2 pi / distance (1/nm)."""
     s: list[float]
+    error: list[float]
+    """Standard error of S from the number of pairs and from the errors of the positions."""
 
 
 class Grain(Immutable):
@@ -61,6 +63,10 @@ class Grain(Immutable):
     structure: StructureType
     particles: int
     """Number of its particles, with those of its stacking faults."""
+    particles_error: float | None = None
+    """Change of this number when the errors of the positions are added again."""
+    found_again: float | None = None
+    """Share of the repeats of the analysis, with these errors added, that show the same grain."""
     centre_nm: tuple[float, float, float]
     orientation: tuple[float, float, float, float]
     """Quaternion (w, x, y, z): direction in the volume = rotated direction in the lattice; the
@@ -77,6 +83,7 @@ class Boundary(Immutable):
 
     grains: tuple[int, int]
     misorientation_deg: float
+    misorientation_error_deg: float | None = None
     axis: tuple[float, float, float]
     """Axis of the rotation, in the lattice of the first grain."""
     contacts: int
@@ -103,8 +110,13 @@ class StackingPlane(Immutable):
 
     kind: PlaneKind
     particles: int
+    particles_error: float | None = None
+    """Change of this number when the errors of the positions are added again."""
+    found_again: float | None = None
+    """Share of the repeats of the analysis, with these errors added, that show the same plane."""
     layers: int
     normal: tuple[float, float, float]
+    normal_error_deg: float | None = None
     centre_nm: tuple[float, float, float]
 
 
@@ -116,17 +128,21 @@ class Layer(Immutable):
     particles: int
     depth_nm: float
     """Mean distance from the surface of the assembly's body."""
+    depth_error_nm: float | None = None
     neighbour_distance_nm: Measured
     neighbour_spread_nm: float
     """Standard deviation of single neighbour distances."""
+    neighbour_spread_error_nm: float | None = None
     coordination: float
+    coordination_error: float | None = None
 
 
 class Structure(Immutable):
     """Structure of one assembly.
 
     Shares are those of particles with a closed shell. Means are those of the interior: particles
-    whose neighbours have closed shells too.
+    whose neighbours have closed shells too. Errors that are None are missing in results of earlier
+    versions.
     """
 
     source: str
@@ -143,6 +159,7 @@ class Structure(Immutable):
     """Mean distance of neighbours in the interior."""
     neighbour_spread_nm: float
     """Standard deviation of single neighbour distances, errors of the positions included."""
+    neighbour_spread_error_nm: float | None = None
     coordination: Measured
     """Mean number of neighbours in the interior."""
     packing_fraction: Measured | None
@@ -152,8 +169,12 @@ class Structure(Immutable):
     lattice_constant_nm: Measured | None
     """Edge of the fcc cube, over all fcc grains; None if there is no grain of fcc."""
     grains: list[Grain]
+    grains_error: float | None = None
+    """Standard error of the number of grains."""
     boundaries: list[Boundary]
     planes: list[StackingPlane]
+    planes_error: dict[PlaneKind, float] | None = None
+    """Standard error of the number of planes of each kind."""
     layers: list[Layer]
     position_error_nm: float
     """Standard deviation of one coordinate, from which the errors follow."""

@@ -47,10 +47,15 @@ def _lead(found: Json) -> str:
     closed = found["particles"] - found["surface"]
     left_out = found["left_out"]
     false = f"; {number(left_out)} more left out: they overlap three others or more"
+    again = (
+        " <i>Found again</i>: share of repeats of the analysis, with these errors added once more, "
+        "that show the same."
+    )
     return (
         f"{number(found['particles'])} particles: {number(closed)} with a closed shell of "
         f"neighbours, of which the shares are, and {number(found['surface'])} at the surface"
         f"{false if left_out else ''}.{positions}"
+        f"{again if found['grains'] or found['planes'] else ''}"
     )
 
 
@@ -75,16 +80,30 @@ def _percent(share: float, error: float) -> tuple[str, str]:
     return number(100 * share, ".1f", "%"), f"{low} to {high}"
 
 
+def _with_error(value: float, error: float | None, form: str, unit: str = "") -> str:
+    """Return a number with its error, which results of earlier versions lack."""
+    if error is None:
+        return number(value, form, unit)
+    return _measured({"value": value, "error": error}, form, unit)
+
+
 def _facts(found: Json) -> str:
     rows = [
         (
             "distance of neighbours, mean (“most often” above is the peak of all pairs)",
             _measured(found["neighbour_distance_nm"], ".3f", "nm"),
         ),
-        ("its spread", at_least_zero(found["neighbour_spread_nm"], ".3f", "nm")),
+        (
+            "its spread",
+            _with_error(
+                found["neighbour_spread_nm"], found.get("neighbour_spread_error_nm"), ".3f", "nm"
+            ),
+        ),
         ("neighbours of each particle", _measured(found["coordination"], ".2f")),
         ("packing fraction", _measured(found["packing_fraction"], ".3f")),
         ("lattice constant, fcc", _measured(found["lattice_constant_nm"], ".3f", "nm")),
+        ("grains", _with_error(len(found["grains"]), found.get("grains_error"), ".1f")),
+        *_numbers_of_planes(found),
         *(
             (
                 f"{'mean ' if name.startswith('mean') else ''}{name[-2]}<sub>{name[-1]}</sub>",
@@ -101,22 +120,48 @@ def _grains(found: Json) -> str:
         (
             number(grain["id"]),
             text(grain["structure"]),
-            number(grain["particles"]),
+            _with_error(grain["particles"], grain.get("particles_error"), ".0f"),
+            _share(grain.get("found_again")),
             ", ".join(number(part, "+.4f") for part in grain["orientation"]),
             at_least_zero(grain["orientation_error_deg"], ".2f", "°"),
             _measured(grain["lattice_constant_nm"], ".3f", "nm"),
         )
         for grain in found["grains"][:SHOWN]
     ]
-    head = ("grain", "structure", "particles", "orientation (w, x, y, z)", "± ", "lattice constant")
+    head = (
+        "grain",
+        "structure",
+        "particles",
+        "found again",
+        "orientation (w, x, y, z)",
+        "± ",
+        "lattice constant",
+    )
     return table(head, rows) + _more(found["grains"], "grains")
+
+
+def _numbers_of_planes(found: Json) -> list[tuple[str, str]]:
+    """Return the number of planes of each kind that occurs, also if only in a repeat."""
+    errors: Json = found.get("planes_error") or {}
+    kinds = [plane["kind"] for plane in found["planes"]]
+    shown = dict.fromkeys([*kinds, *(kind for kind, error in errors.items() if error > 0)])
+    return [
+        (f"planes: {text(kind)}", _with_error(kinds.count(kind), errors.get(kind), ".1f"))
+        for kind in shown
+    ]
+
+
+def _share(found_again: float | None) -> str:
+    return number(None if found_again is None else 100 * found_again, ".0f", "%")
 
 
 def _boundaries(found: Json) -> str:
     rows = [
         (
             f"{edge['grains'][0]}, {edge['grains'][1]}",
-            number(edge["misorientation_deg"], ".1f", "°"),
+            _with_error(
+                edge["misorientation_deg"], edge.get("misorientation_error_deg"), ".2f", "°"
+            ),
             ", ".join(number(part, "+.2f") for part in edge["axis"]),
             "twin" if edge["twin"] else "",
         )
@@ -130,13 +175,15 @@ def _planes(found: Json) -> str:
     rows = [
         (
             text(plane["kind"]),
-            number(plane["particles"]),
+            _with_error(plane["particles"], plane.get("particles_error"), ".0f"),
+            _share(plane.get("found_again")),
             ", ".join(number(part, "+.3f") for part in plane["normal"]),
+            at_least_zero(plane.get("normal_error_deg"), ".2f", "°"),
             ", ".join(number(part, "+.1f") for part in plane["centre_nm"]),
         )
         for plane in found["planes"][:SHOWN]
     ]
-    head = ("plane", "particles", "normal", "centre, nm")
+    head = ("plane", "particles", "found again", "normal", "± ", "centre, nm")
     return table(head, rows) + _more(found["planes"], "planes")
 
 
@@ -150,10 +197,12 @@ def _layers(found: Json) -> str:
         (
             number(layer["number"]),
             number(layer["particles"]),
-            number(layer["depth_nm"], ".1f"),
+            _with_error(layer["depth_nm"], layer.get("depth_error_nm"), ".1f"),
             _measured(layer["neighbour_distance_nm"], ".3f"),
-            at_least_zero(layer["neighbour_spread_nm"], ".3f"),
-            number(layer["coordination"], ".2f"),
+            _with_error(
+                layer["neighbour_spread_nm"], layer.get("neighbour_spread_error_nm"), ".3f"
+            ),
+            _with_error(layer["coordination"], layer.get("coordination_error"), ".2f"),
         )
         for layer in found["layers"]
     ]

@@ -46,12 +46,9 @@ def bond_order(centres_nm: Float64, neighbours: Neighbours) -> BondOrder:
         len(points), len(points), here, there, points[there] - points[here]
     )
 
-    def computed(average: bool, wl: bool) -> Float64:
-        order = Steinhardt([4, 6], average=average, wl=wl, wl_normalize=wl)
-        order.compute(system, neighbors=bonds)
-        return np.asarray(order.particle_order, np.float64).T
-
+    own, averaged = Steinhardt([4, 6]), Steinhardt([4, 6], average=True, wl=True, wl_normalize=True)
     with NumThreads(worker_threads()):
-        (q4, q6), (mean_q4, mean_q6) = computed(False, False), computed(True, False)
-        mean_w4, mean_w6 = computed(True, True)
-    return BondOrder(q4, q6, mean_q4, mean_q6, mean_w4, mean_w6)
+        own.compute(system, neighbors=bonds)
+        averaged.compute(system, neighbors=bonds)
+    numbers = np.column_stack([own.ql, averaged.ql, averaged.particle_order])
+    return BondOrder(*np.asarray(numbers.T, np.float64))

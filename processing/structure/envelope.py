@@ -16,9 +16,10 @@ from processing.series import Bools, Float32, Float64
 VOXELS_PER_SPACING = 4.0
 MOST_VOXELS = 3_000_000
 """Largest number of voxels; a larger body gets coarser ones."""
-REACH = 1.0
-"""Distance from a particle up to which a place may belong to the body, in spacings. In every dense
-packing it is larger than the largest hole."""
+REACH = 1.25
+"""Distance from a particle up to which a place may belong to the body, in spacings. It is larger
+than the holes of a disordered packing, and than the one that a missed particle leaves (1.0), so
+that neither counts as a surface inside the body."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial.transform import Rotation
 
 from processing.series import Bools, Float64
 from processing.structure.classify import BCC, CODES, DISORDERED, FCC, HCP
@@ -22,11 +21,9 @@ from processing.structure.orientations import (
     Pairs,
     mean_orientation,
     misorientation,
-    smallest_turn,
     smoothed,
 )
 from processing.structure.shells import Shell, shells
-from processing.structure_results import Grain, Measured
 
 SAME_GRAIN_DEG = 5.0
 """Largest misorientation of neighbours in the same grain."""
@@ -40,8 +37,6 @@ LAYERS_IN_FAULT = 3
 """Layers of an extrinsic stacking fault, with the one of fcc in its middle."""
 BULK_HCP_NEIGHBOURS = 10
 """hcp neighbours of a particle inside hcp; one in a fault of one or two layers has 6 or 9."""
-LATTICE_CONSTANT = {FCC: float(np.sqrt(2)), BCC: float(2 / np.sqrt(3)), HCP: 1.0}
-"""Edge of the cube, or a of hcp, divided by the distance of nearest neighbours."""
 Ints = NDArray[np.int64]
 
 
@@ -62,6 +57,10 @@ class Grains:
     number: Ints
     structure: list[int]
     fits: list[LatticeFit]
+
+    def members(self) -> list[Ints]:
+        """Return the particles of each grain."""
+        return [np.flatnonzero(self.number == at + 1) for at in range(len(self.fits))]
 
 
 def find_grains(
@@ -89,35 +88,6 @@ def find_grains(
     labels = _with_faults(new[labels], pairs, structure)
     return Grains(
         labels + 1, [phases[at] for at in known], [fit for fit in fits if fit is not None]
-    )
-
-
-def described(grains: Grains, centres_nm: Float64, position_error_nm: float) -> list[Grain]:
-    """Return the grains as results."""
-    return [
-        _grain(at, grains, fit, centres_nm[grains.number == at + 1], position_error_nm)
-        for at, fit in enumerate(grains.fits)
-    ]
-
-
-def _grain(
-    at: int, grains: Grains, fit: LatticeFit, centres_nm: Float64, position_error_nm: float
-) -> Grain:
-    structure = grains.structure[at]
-    turn = Rotation.from_matrix(smallest_turn(fit.rotation, structure)).as_quat(scalar_first=True)
-    middle = centres_nm.mean(axis=0)
-    nearest = float(np.linalg.norm(_shell_of(structure).vertices, axis=1).min())
-    spacing_nm, error_nm = nearest * fit.bond_nm, nearest * fit.bond_error * position_error_nm
-    edge = LATTICE_CONSTANT[structure]
-    return Grain(
-        id=at + 1,
-        structure=CODES[structure],
-        particles=len(centres_nm),
-        centre_nm=(float(middle[0]), float(middle[1]), float(middle[2])),
-        orientation=(float(turn[0]), float(turn[1]), float(turn[2]), float(turn[3])),
-        orientation_error_deg=float(np.rad2deg(fit.turn_error * position_error_nm)),
-        spacing_nm=Measured(value=spacing_nm, error=error_nm),
-        lattice_constant_nm=Measured(value=edge * spacing_nm, error=edge * error_nm),
     )
 
 
@@ -248,8 +218,9 @@ def _fit(
     spacing_nm: float,
 ) -> LatticeFit | None:
     inner = pairs[members[pairs].all(axis=1)]
-    return fit_lattice(centres_nm, inner, _shell_of(phase).vertices, rotation, spacing_nm)
+    return fit_lattice(centres_nm, inner, shell_of(phase).vertices, rotation, spacing_nm)
 
 
-def _shell_of(structure: int) -> Shell:
+def shell_of(structure: int) -> Shell:
+    """Return the shell of a lattice with the number `structure` in `CODES`."""
     return next(shell for shell in shells() if shell.structure is CODES[structure])

@@ -23,6 +23,12 @@ LOOSE_CELL = 1.0
 FIRST_SHELL = (0.8, 1.6)
 """Range in which the end of the first shell is searched, in spacings."""
 SHELL_BINS = 80
+PEAK_SMOOTHING, MINIMUM_SMOOTHING = 2.0, 4.0
+"""Widths by which the pair density is smoothed, in bins of a hundredth of the spacing."""
+FLAT = 0.05
+"""Largest rise of the pair density above its minimum, over the height of the first maximum, that
+belongs to the minimum. It is flat: in a crystal there is nothing between the shells, in a
+disordered packing little."""
 SHELL_NEIGHBOURS = 24
 """Nearest neighbours whose distances are used; in fcc the third shell begins after 18."""
 SHELL_SAMPLE = 3000
@@ -66,6 +72,13 @@ class Neighbours:
     spacing_nm: float
     shell_end_nm: float
 
+    def mean_distance_nm(self) -> Float64:
+        """Return each particle's mean distance of its neighbours; NaN without neighbours."""
+        total = np.bincount(self.pairs[:, 0], self.distance_nm, len(self.number))
+        unknown = np.full(len(self.number), np.nan)
+        mean = np.divide(total, self.number, out=unknown, where=self.number > 0)
+        return np.asarray(mean, np.float64)
+
 
 def find_neighbours(centres_nm: Float64, spacing_nm: float, shell_end_nm: float) -> Neighbours:
     """Find the neighbours of each of the centres [n, 3], with what `first_shell` found."""
@@ -95,6 +108,19 @@ def find_neighbours(centres_nm: Float64, spacing_nm: float, shell_end_nm: float)
     )
 
 
+def number_layers(neighbours: Neighbours) -> NDArray[np.int64]:
+    """Return each particle's number of steps from the surface, plus 1; 0 where none leads there."""
+    here, there = neighbours.pairs.T
+    layer = neighbours.at_surface.astype(np.int64)
+    newest = neighbours.at_surface
+    number = 1
+    while newest.any():
+        number += 1
+        newest = _beside(newest, here, there) & (layer == 0)
+        layer[newest] = number
+    return layer
+
+
 def system_of(centres_nm: Float64, margin_nm: float) -> tuple[Any, NDArray[np.float32]]:
     """Return box and points for freud: a box so wide that its sides do not see each other."""
     from freud.box import Box
@@ -105,7 +131,10 @@ def system_of(centres_nm: Float64, margin_nm: float) -> tuple[Any, NDArray[np.fl
 
 
 def first_shell(centres_nm: Float64) -> tuple[float, float]:
-    """Return spacing and end of the first shell: first maximum and minimum of the pair density."""
+    """Return spacing and end of the first shell: first maximum and minimum of the pair density.
+
+    The end is the middle of the flat minimum: its lowest bin is one of many, by chance.
+    """
     drawn = np.random.default_rng(0).permutation(len(centres_nm))[:SHELL_SAMPLE]
     most = min(SHELL_NEIGHBOURS, len(centres_nm) - 1)
     distance = cKDTree(centres_nm).query(centres_nm[drawn], most + 1)[0][:, 1:]
@@ -113,9 +142,14 @@ def first_shell(centres_nm: Float64) -> tuple[float, float]:
     edges = nearest * np.linspace(*FIRST_SHELL, SHELL_BINS + 1)
     pairs = np.histogram(distance, edges)[0]
     middle = (edges[1:] + edges[:-1]) / 2
-    density = ndimage.gaussian_filter1d(pairs / middle**2, 2.0)
-    peak = int(density[middle < 1.3 * nearest].argmax())
-    return float(middle[peak]), float(middle[peak + int(density[peak:].argmin())])
+    density = pairs / middle**2
+    peaked = ndimage.gaussian_filter1d(density, PEAK_SMOOTHING)
+    peak = int(peaked[middle < 1.3 * nearest].argmax())
+    smooth = ndimage.gaussian_filter1d(density, MINIMUM_SMOOTHING)
+    lowest = peak + int(smooth[peak:].argmin())
+    flat = smooth <= smooth[lowest] + FLAT * (smooth[peak] - smooth[lowest])
+    parts = ndimage.label(flat)[0]
+    return float(middle[peak]), float(middle[parts == parts[lowest]].mean())
 
 
 def _interior(at_surface: Bools, pairs: NDArray[np.int64]) -> Bools:
@@ -136,3 +170,9 @@ def _closed_volume(volume_nm3: Float64, spacing_nm: float) -> float:
     guess = min(float(np.quantile(volume_nm3, 0.1)), LOOSE_CELL * spacing_nm**3)
     likely = volume_nm3[volume_nm3 <= OPEN_CELL * guess]
     return float(np.median(likely)) if len(likely) else guess
+
+
+def _beside(members: Bools, here: NDArray[np.int64], there: NDArray[np.int64]) -> Bools:
+    found = np.zeros(len(members), bool)
+    found[there[members[here]]] = True
+    return found

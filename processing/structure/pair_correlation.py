@@ -8,11 +8,12 @@ g(r) - 1, with a Lorch window against the end of the range.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from processing.series import Float64
 from processing.structure.envelope import Envelope, pair_share
-from processing.structure_results import PairCorrelation, StructureFactor
 
 RANGE = 8.0
 """Largest distance of g(r), in spacings, or the size of the body."""
@@ -29,17 +30,39 @@ BLOCK = 256
 """Particles whose distances are measured at once; it bounds the memory."""
 
 
-def correlations(
-    centres_nm: Float64, spacing_nm: float, envelope: Envelope
-) -> tuple[PairCorrelation, StructureFactor]:
-    """Return g(r) and S(q) of centres [n, 3]."""
+@dataclass(frozen=True, eq=False)
+class Correlations:
+    """Pair correlation and structure factor, with the errors of the numbers of pairs.
+
+    Attributes
+    ----------
+    r_nm, g, g_error
+        [bin], middle of the bin.
+    q_per_nm, s, s_error
+        [q]
+    """
+
+    r_nm: Float64
+    g: Float64
+    g_error: Float64
+    q_per_nm: Float64
+    s: Float64
+    s_error: Float64
+
+
+def radii(centres_nm: Float64, spacing_nm: float) -> Float64:
+    """Return the middles of the bins of g(r) (nm) for centres [n, 3]."""
     size_nm = float(np.linalg.norm(np.ptp(centres_nm, axis=0)))
     bins = max(4, round(min(RANGE, 0.5 * size_nm / spacing_nm) * BINS_PER_SPACING))
-    width_nm = spacing_nm / BINS_PER_SPACING
+    return np.asarray(spacing_nm / BINS_PER_SPACING * (np.arange(bins) + 0.5), np.float64)
+
+
+def correlations(centres_nm: Float64, radii_nm: Float64, envelope: Envelope) -> Correlations:
+    """Return g(r) and S(q) of centres [n, 3] in bins around `radii`."""
+    bins, width_nm = len(radii_nm), 2 * radii_nm[0]
     edges = width_nm * np.arange(bins + 1)
-    middle = (edges[1:] + edges[:-1]) / 2
     pairs = _count_distances(_thinned(centres_nm), width_nm, bins)
-    uniform = np.diff(edges**3) * pair_share(envelope, middle)
+    uniform = np.diff(edges**3) * pair_share(envelope, radii_nm)
     far = slice(bins // 2, None)
     expected = uniform * pairs[far].sum() / max(uniform[far].sum(), 1e-30)
     usable = expected > FEWEST_EXPECTED
@@ -47,13 +70,12 @@ def correlations(
     g = np.divide(pairs, expected, out=unknown, where=usable)
     error = np.divide(np.sqrt(pairs), expected, out=np.zeros(bins), where=usable)
     density = len(centres_nm) / envelope.volume_nm3
-    weight = density * 4 * np.pi / 3 * uniform * np.sinc(middle / edges[-1])
-    q = np.linspace(*Q_RANGE, Q_POINTS) / spacing_nm
-    s = 1 + np.sinc(np.outer(q, middle) / np.pi) @ (weight * (g - 1))
-    return (
-        PairCorrelation(r_nm=middle.tolist(), g=g.tolist(), error=error.tolist()),
-        StructureFactor(q_per_nm=q.tolist(), s=s.tolist()),
-    )
+    weight = density * 4 * np.pi / 3 * uniform * np.sinc(radii_nm / edges[-1])
+    q = np.linspace(*Q_RANGE, Q_POINTS) / (width_nm * BINS_PER_SPACING)
+    wave = np.sinc(np.outer(q, radii_nm) / np.pi)
+    s = 1 + wave @ (weight * (g - 1))
+    s_error = np.sqrt(wave**2 @ (weight * error) ** 2)
+    return Correlations(radii_nm, g, error, q, s, s_error)
 
 
 def _thinned(centres_nm: Float64) -> Float64:

@@ -8,23 +8,16 @@ import numpy as np
 
 from processing.files.atomic import replace_text
 from processing.series import Float64
-from processing.structure.analyse import ParticleStructure, StructureAnalysis
+from processing.structure.analyse import StructureAnalysis
 from processing.structure.classify import CODES
-from processing.structure.grains import Ints
+from processing.structure.particle_structure import COLUMNS, ParticleStructure
 
-INTEGERS = ("grain", "layer", "coordination")
-DECIMALS = {
-    "depth_nm": 2,
-    "neighbour_distance_nm": 3,
-    "q4": 4,
-    "q6": 4,
-    "mean_q4": 4,
-    "mean_q6": 4,
-    "mean_w4": 4,
-    "mean_w6": 4,
-    "misfit": 4,
-}
-"""Columns of numbers, with their decimals."""
+DECIMALS = {"depth_nm": 2, "neighbour_distance_nm": 3}
+"""Decimals of columns; others have `DECIMALS_OF_OTHERS`, as errors have."""
+DECIMALS_OF_OTHERS = 4
+NUMBERS = ("structure_id", "grain", *COLUMNS, "structure_again", *(f"{one}_se" for one in COLUMNS))
+"""Columns of each particle's structure; those that end with `_se` are standard errors."""
+INTEGERS = ("structure_id", "grain", "layer", "coordination")
 STRUCTURE_FILES = ("structure.csv", "structure.xyz", "structure_g_r.csv", "structure_s_q.csv")
 
 
@@ -45,7 +38,7 @@ def write_structure(
         _csv(analysis.particles, centres_nm),
         _xyz(analysis.particles, centres_nm, diameter_nm),
         _columns("r_nm,g,error", g.r_nm, g.g, g.error),
-        _columns("q_per_nm,s", s.q_per_nm, s.s),
+        _columns("q_per_nm,s,error", s.q_per_nm, s.s, s.error),
     )
     paths = [folder / f"{prefix}{name}" for name in STRUCTURE_FILES]
     for path, text in zip(paths, texts, strict=True):
@@ -54,22 +47,21 @@ def write_structure(
 
 
 def _csv(table: ParticleStructure, centres_nm: Float64) -> str:
-    names = ["id", "x_nm", "y_nm", "z_nm", "structure", "structure_id", *INTEGERS, *DECIMALS]
     columns = [
         [str(number) for number in range(1, len(centres_nm) + 1)],
         *([f"{value:.4f}" for value in axis] for axis in centres_nm.T),
         [str(CODES[code]) for code in table.structure],
         *_numbers(table, missing=""),
     ]
+    names = ["id", "x_nm", "y_nm", "z_nm", "structure", *NUMBERS]
     return "\n".join([",".join(names), *map(",".join, zip(*columns, strict=True))]) + "\n"
 
 
 def _xyz(table: ParticleStructure, centres_nm: Float64, diameter_nm: Float64 | None) -> str:
     """Return extended XYZ in angstrom; lengths in other columns are in nm, as their names say."""
     sizes = np.zeros(len(centres_nm)) if diameter_nm is None else diameter_nm
-    properties = "species:S:1:pos:R:3:radius:R:1:structure_id:I:1"
-    properties += "".join(f":{name}:I:1" for name in INTEGERS)
-    properties += "".join(f":{name}:R:1" for name in DECIMALS)
+    properties = "species:S:1:pos:R:3:radius:R:1"
+    properties += "".join(f":{name}:{'I' if name in INTEGERS else 'R'}:1" for name in NUMBERS)
     columns = [
         *([f"{10 * value:.3f}" for value in axis] for axis in centres_nm.T),
         [f"{5 * size:.3f}" for size in sizes],
@@ -80,15 +72,25 @@ def _xyz(table: ParticleStructure, centres_nm: Float64, diameter_nm: Float64 | N
 
 
 def _numbers(table: ParticleStructure, missing: str) -> list[list[str]]:
-    """Return the columns from `structure_id` on as text."""
-    whole: list[Ints] = [table.structure, *(getattr(table, name) for name in INTEGERS)]
+    """Return the columns of `NUMBERS` as text."""
+    numbers = {
+        "structure_id": table.structure.astype(float),
+        "grain": table.grain.astype(float),
+        "structure_again": table.structure_again,
+        **table.values,
+        **{f"{name}_se": error for name, error in table.errors.items()},
+    }
     return [
-        *([str(value) for value in column] for column in whole),
-        *(
-            [f"{value:.{decimals}f}" if np.isfinite(value) else missing for value in column]
-            for column, decimals in ((getattr(table, one), d) for one, d in DECIMALS.items())
-        ),
+        [
+            f"{value:.{_decimals(name)}f}" if np.isfinite(value) else missing
+            for value in numbers[name]
+        ]
+        for name in NUMBERS
     ]
+
+
+def _decimals(name: str) -> int:
+    return 0 if name in INTEGERS else DECIMALS.get(name, DECIMALS_OF_OTHERS)
 
 
 def _columns(names: str, *columns: list[float]) -> str:

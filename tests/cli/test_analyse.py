@@ -43,7 +43,8 @@ def session(folder: Path, state: Trust = Trust.TRUSTED) -> Path:
 
 def test_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_csv(tmp_path / "mine.csv", table())
-    assert main(["analyse", str(tmp_path / "mine.csv"), "--out", str(tmp_path / "o")]) == 0
+    facts = ["--position-error-nm", "0.1"]
+    assert main(["analyse", str(tmp_path / "mine.csv"), "--out", str(tmp_path / "o"), *facts]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("fcc 100 %, 1 grain\n")
     names = [f"mine_{name}" for name in (*FILES, "structure.json")]
@@ -53,12 +54,16 @@ def test_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(table())
     assert {row["structure"] for row in rows} == {"fcc", "surface"}
+    assert all(float(row["structure_again"]) == 1 for row in rows if row["structure"] == "fcc")
+    assert all(float(row["neighbour_distance_nm_se"]) > 0 for row in rows)
+    with (tmp_path / "o/mine_structure_s_q.csv").open() as file:
+        assert all(float(row["error"]) > 0 for row in csv.DictReader(file))
     atoms = read_with_ase(tmp_path / "o/mine_structure.xyz")
     assert list(atoms.arrays["structure_id"]) == [int(row["structure_id"]) for row in rows]
     assert atoms.positions / 10 == pytest.approx(table().centres_nm, abs=1e-3)
 
 
-def test_means_of_few_particles_have_no_errors(
+def test_means_of_few_particles_have_a_note(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     points = packed(15, 7.7, order="fcc", seed=3)
@@ -66,7 +71,7 @@ def test_means_of_few_particles_have_no_errors(
     write_csv(tmp_path / "mine.csv", particles)
     assert main(["analyse", str(tmp_path / "mine.csv"), "--out", str(tmp_path / "o")]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "coordination 12 neighbours (in the interior)" in lines
+    assert any(line.startswith("coordination 12.0 ± ") for line in lines)
     (shown,) = (line for line in lines if line.startswith("fcc  "))
     share, low, high = map(float, re.findall(r"\d+\.\d", shown))
     assert share == high == 100 and 0 < low < 100, shown

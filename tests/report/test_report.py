@@ -17,7 +17,7 @@ from controller.model.events import State, StateChanged
 from controller.report.write import write_report
 from processing.results import SeriesInputs
 from processing.structure.analyse import analyse_structure
-from processing.structure_results import Measured, StructureType
+from processing.structure_results import Measured, Structure, StructureType
 from tests.report.session_events import (
     FAILED,
     FINISHED,
@@ -63,6 +63,17 @@ ASSUMED_PIXEL = SeriesInputs(
     tilt_axis_source="none",
     tilt_sense=1,
 ).model_dump()
+NEW_ERRORS = (
+    "neighbour_spread_error_nm",
+    "grains_error",
+    "planes_error",
+    "found_again",
+    "particles_error",
+    "misorientation_error_deg",
+    "normal_error_deg",
+    "depth_error_nm",
+    "coordination_error",
+)
 SHARES = {
     StructureType.FCC: Measured(value=0.96, error=0.107),
     StructureType.HCP: Measured(value=0.04, error=0.03),
@@ -75,6 +86,23 @@ def add_structure(folder: Path) -> None:
     found = analyse_structure(packed(25, 7.7, order="fcc", seed=3)).summary
     structure = found.model_copy(update={"shares": SHARES}).model_dump(mode="json")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"structure": structure}))
+
+
+def add_structure_of_an_earlier_version(folder: Path) -> None:
+    """Add a structure without the errors that earlier versions did not know."""
+    add_structure(folder)
+    path = folder / "processed" / "summary.json"
+    summary = json.loads(path.read_text())
+    parts = ("grains", "boundaries", "planes", "layers")
+    for part in (
+        summary["structure"],
+        *(one for name in parts for one in summary["structure"][name]),
+    ):
+        for name in [*part]:
+            if name in NEW_ERRORS:
+                del part[name]
+    assert Structure.model_validate(summary["structure"]).grains_error is None
+    path.write_text(json.dumps(summary))
 
 
 def truncate(folder: Path) -> None:
@@ -235,6 +263,21 @@ CASES = [
             '<th scope="row">fcc</th><td>96.0 %</td><td>74.6 to 100.0</td>',
             '<th scope="row">hcp</th><td>4.0 %</td><td>0.0 to 10.0</td>',
         ),
+    ),
+    Case(
+        "grains, and layers with errors",
+        summary=SUMMARY,
+        protocol=False,
+        spoil=add_structure,
+        says=("found again", "<td>100 %</td>", "Layers from the surface"),
+    ),
+    Case(
+        "a structure of an earlier version",
+        summary=SUMMARY,
+        protocol=False,
+        spoil=add_structure_of_an_earlier_version,
+        says=("found again", "Layers from the surface"),
+        silent=("<td>100 %</td>",),
     ),
     Case(
         "a spread of sizes",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from processing import ProcessSettings, combine_series, process_series
+from processing.structure.errors import errors_of_the_fit
 from simulator.rigid import fit_rigid
 from simulator.settings import Packing
 from tests.calibration.cases import Case as Recording
-from tests.structure_check.measure import FCC_EDGE_NM, Case, Row, compared, true_structure
+from tests.structure_check.measure import FCC_EDGE_NM, Case, Row, Truth, compared, true_analysis
 from tests.support.recorded import as_read
 
 STEP_DEG = 3.0
@@ -22,8 +23,9 @@ def measure_from_images(packing: Packing, size_nm: float, seed: int) -> list[Row
     a = process_series(as_read(data.a, recording.pixel_nm, "A"), settings)
     b = process_series(as_read(data.b, recording.pixel_nm, "B"), settings)
     both = combine_series(a, b, settings)
-    true = true_structure(true_nm)
-    edge_nm = FCC_EDGE_NM if true.lattice_constant_nm is None else true.lattice_constant_nm.value
+    true = true_analysis(true_nm)
+    edge = true.summary.lattice_constant_nm
+    truth = Truth(true_nm, true, FCC_EDGE_NM if edge is None else edge.value)
     rows = []
     for name, table in (
         ("A", a.detection.table),
@@ -33,5 +35,6 @@ def measure_from_images(packing: Packing, size_nm: float, seed: int) -> list[Row
         to_truth = fit_rigid(true_nm, table.centres_nm, 2 * diameter_nm, diameter_nm / 4)
         assert to_truth is not None
         case = Case(packing, name, seed)
-        rows.append(compared(case, true, to_truth(table.centres_nm), edge_nm))
+        error = errors_of_the_fit(table.centre_se_nm)
+        rows.append(compared(case, truth, to_truth(table.centres_nm), error))
     return rows

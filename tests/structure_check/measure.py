@@ -6,10 +6,12 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from processing.series import Float64
-from processing.structure.analyse import analyse_structure
+from processing.structure.analyse import StructureAnalysis, analyse_structure
 from processing.structure.classify import FCC
 from processing.structure.errors import PositionError
 from processing.structure.orientations import misorientation
@@ -67,6 +69,11 @@ class Row:
         Difference of the lattice constant from the one of the simulation.
     edge_error_percent
         Error given for it.
+    depth_rms_nm
+        Difference of the particles' depths from those of the nearest true particles.
+    coordination, scattering, bond_order
+        Differences over the errors given for them, both as rms: mean coordination of the layers;
+        S(q); averaged q6 of the particles.
     """
 
     packing: str
@@ -81,6 +88,10 @@ class Row:
     turn_deg: float | None
     edge_percent: float | None
     edge_error_percent: float | None
+    depth_rms_nm: float
+    coordination: float
+    scattering: float
+    bond_order: float
     cpu_s: float
 
 
@@ -93,7 +104,7 @@ def measure(packing: Packing, size_nm: float, seed: int) -> list[Row]:
         spacing_ratio=SPACING_RATIO,
     )
     true_nm = make_assembly(settings, seed).centres_nm
-    true = true_structure(true_nm)
+    true = true_analysis(true_nm)
 
     def disturbed(level: Level) -> Row:
         found_nm = found_positions(
@@ -103,27 +114,50 @@ def measure(packing: Packing, size_nm: float, seed: int) -> list[Row]:
             missed=level.missed,
             false=level.missed,
         )
-        return compared(Case(packing, level.name, seed), true, found_nm, FCC_EDGE_NM)
+        case = Case(packing, level.name, seed)
+        return compared(case, Truth(true_nm, true, FCC_EDGE_NM), found_nm)
 
     return [disturbed(level) for level in LEVELS]
 
 
-def true_structure(true_nm: Float64) -> Structure:
+def true_analysis(true_nm: Float64) -> StructureAnalysis:
     """Return the structure of true positions [n, 3]."""
-    return analyse_structure(true_nm, position_error=PositionError(0.0, "truth")).summary
+    return analyse_structure(true_nm, position_error=PositionError(0.0, "truth"))
 
 
-def compared(case: Case, true: Structure, found_nm: Float64, edge_nm: float) -> Row:
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """True positions [n, 3], their structure, and the true lattice constant."""
+
+    centres_nm: Float64
+    analysis: StructureAnalysis
+    edge_nm: float
+
+
+def compared(
+    case: Case, truth: Truth, found_nm: Float64, error: PositionError | None = None
+) -> Row:
     """Return the differences of the structure of found positions [n, 3] from the true one.
 
     Parameters
     ----------
-    edge_nm
-        True lattice constant.
+    error
+        Errors that the fit gave the positions; None takes the scatter about the lattice.
     """
     started_s = time.process_time()
-    found = analyse_structure(found_nm, np.full(len(found_nm), DIAMETER_NM)).summary
+    diameters_nm = np.full(len(found_nm), DIAMETER_NM)
+    analysis = analyse_structure(found_nm, diameters_nm, position_error=error)
     cpu_s = time.process_time() - started_s
+    true, found, edge_nm = truth.analysis.summary, analysis.summary, truth.edge_nm
+    _, nearest = cKDTree(truth.centres_nm).query(found_nm)
+
+    def of_particles(column: str) -> Float64:
+        """Return the differences from the nearest true particles."""
+        own, other = (one.particles.values[column] for one in (analysis, truth.analysis))
+        return np.asarray(own - other[nearest], np.float64)
+
+    s, true_s = (one.structure_factor for one in (analysis, truth.analysis))
+    layers = list(zip(found.layers, true.layers, strict=False))
     apart = {
         name: abs(share.value - true.shares[name].value) for name, share in found.shares.items()
     }
@@ -141,8 +175,23 @@ def compared(case: Case, true: Structure, found_nm: Float64, edge_nm: float) -> 
         _largest_turn(true.grains, found.grains),
         None if edge is None else float(100 * (edge.value / edge_nm - 1)),
         None if edge is None else float(100 * edge.error / edge_nm),
+        _rms(of_particles("depth_nm")),
+        _ratio(
+            [own.coordination - other.coordination for own, other in layers],
+            [own.coordination_error or 0.0 for own, _ in layers],
+        ),
+        _ratio(np.subtract(s.s, np.interp(s.q_per_nm, true_s.q_per_nm, true_s.s)), s.error),
+        _ratio(of_particles("mean_q6"), analysis.particles.errors["mean_q6"]),
         cpu_s,
     )
+
+
+def _ratio(differences: ArrayLike, errors: ArrayLike) -> float:
+    return _rms(differences) / _rms(errors)
+
+
+def _rms(values: ArrayLike) -> float:
+    return float(np.sqrt(np.nanmean(np.asarray(values, np.float64) ** 2)))
 
 
 def _twins(structure: Structure) -> int:

@@ -23,9 +23,10 @@ def table(rows: Sequence[Row]) -> str:
     """Return one line for each packing and level: the worst of all seeds."""
     head = (
         "| packing | positions | particles | shares, points | grains, true / found | twin planes, "
-        "true / found | orientation, degrees | lattice constant, % |"
+        "true / found | orientation, degrees | lattice constant, % | depth, nm | error ratios: "
+        "coordination, S(q), q6 |"
     )
-    lines = [head, "|---|---|---|---|---|---|---|---|"]
+    lines = [head, "|---|---|---|---|---|---|---|---|---|---|"]
     for packing in dict.fromkeys(row.packing for row in rows):
         for level in dict.fromkeys(row.level for row in rows):
             own = [row for row in rows if (row.packing, row.level) == (packing, level)]
@@ -60,5 +61,12 @@ def _line(packing: str, level: str, rows: Sequence[Row]) -> str:
         ", ".join(f"{true} / {found}" for true, found in (row.planes for row in rows)),
         f"{max(turns):.2f}" if turns else "–",
         f"{max(edges, key=abs):+.3f}" if edges else "–",
+        f"{max(row.depth_rms_nm for row in rows):.2f}",
+        ", ".join(
+            f"{max(ratios):.2f}"
+            for ratios in zip(
+                *[(row.coordination, row.scattering, row.bond_order) for row in rows], strict=True
+            )
+        ),
     )
     return "| " + " | ".join(cells) + " |"

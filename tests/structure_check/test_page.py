@@ -9,7 +9,9 @@ import pytest
 from tests.structure_check.measure import Row
 from tests.structure_check.page import DISTURBED, FROM_IMAGES, missed, page
 
-GOOD = Row("fcc", "usual", 1, 7000, 0.9, 1.1, (3, 3), (1, 1), 0.2, -0.05, 0.01, 2.0)
+GOOD = Row(
+    "fcc", "usual", 1, 7000, 0.9, 1.1, (3, 3), (1, 1), 0.2, -0.05, 0.01, 0.6, 1.2, 0.9, 1.1, 2.0
+)
 
 
 @pytest.mark.parametrize(
@@ -36,3 +38,4 @@ def test_a_table_stands_between_its_marks(name: str) -> None:
     text = page(f"before\n<!-- {name} -->\nold\n<!-- end of {name} -->\nafter\n", [GOOD], name)
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
     assert "| fcc | usual | 7000 | 0.9 (given: 1.1) | 3 / 3 | 1 / 1 | 0.20 | -0.050 |" in text
+    assert "| 0.60 | 1.20, 0.90, 1.10 |" in text

@@ -107,25 +107,35 @@ def described(structure: Structure) -> list[str]:
             if share.value > 0
         ),
         f"neighbours   {_number(structure.neighbour_distance_nm)} nm away, spread "
-        f"{structure.neighbour_spread_nm:.3f} nm (in the interior)",
+        f"{_known(structure.neighbour_spread_nm, structure.neighbour_spread_error_nm)} nm (in the "
+        "interior)",
         f"coordination {_number(structure.coordination)} neighbours (in the interior)",
         *([] if packing is None else [f"packing      {_number(packing)} (in the interior)"]),
         *([] if lattice is None else [f"fcc lattice  a = {_number(lattice)} nm"]),
+        f"grains       {_known(len(structure.grains), structure.grains_error)}",
         *_shown(
             [
-                f"grain {grain.id:<6} {grain.structure}, {grain.particles} particles, a = "
-                f"{_number(grain.lattice_constant_nm)} nm"
+                f"grain {grain.id:<6} {grain.structure}, "
+                f"{_known(grain.particles, grain.particles_error)} particles, a = "
+                f"{_number(grain.lattice_constant_nm)} nm{_again(grain.found_again)}"
                 for grain in structure.grains
             ]
         ),
         *_shown(
             [
-                f"grains {edge.grains[0]}-{edge.grains[1]:<4} {edge.misorientation_deg:.1f} degrees"
+                f"grains {edge.grains[0]}-{edge.grains[1]:<4} "
+                f"{_known(edge.misorientation_deg, edge.misorientation_error_deg)} degrees"
                 + (", twins" if edge.twin else "")
                 for edge in structure.boundaries
             ]
         ),
-        *_shown([f"{plane.kind}: {plane.particles} particles" for plane in structure.planes]),
+        *_shown(
+            [
+                f"{plane.kind}: {_known(plane.particles, plane.particles_error)} particles"
+                + _again(plane.found_again)
+                for plane in structure.planes
+            ]
+        ),
         *(f"note: {note}" for note in structure.notes),
     ]
 
@@ -140,6 +150,20 @@ def _percent(share: Measured) -> str:
 
     low, high = share_interval(share.value, share.error)
     return f"{100 * share.value:.1f} % (95 % interval {100 * low:.1f} to {100 * high:.1f})"
+
+
+def _again(share: float | None) -> str:
+    """Return in how many repeats of the analysis something was found again, if not in all."""
+    if share is None or share == 1:
+        return ""
+    return f"; not certain: found again in {100 * share:.0f} % of the repeats with errors added"
+
+
+def _known(value: float, error: float | None) -> str:
+    """Return a number with its error, which results of earlier versions lack."""
+    from processing.structure_results import Measured
+
+    return f"{value:.4g}" if error is None else _number(Measured(value=value, error=error))
 
 
 def _number(measured: Measured) -> str:
