@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from controller.report.volumes import ENVELOPE_LEVEL, SMOOTH_DIAMETERS, Floats, Pose, Volume
+from controller.model.base import SeriesName
+from controller.report.open_volumes import SIRT_FILES, VolumeName, open_volumes
+from controller.report.report_data import ReportData
+from controller.report.slices import EXITS
+from controller.report.views.assembly import Assembly
+from controller.report.volumes import (
+    ENVELOPE_LEVEL,
+    IDENTITY,
+    SMOOTH_DIAMETERS,
+    Floats,
+    Pose,
+    Volume,
+)
 
+SERIES: tuple[SeriesName, ...] = ("A", "B")
 MOST_SAMPLES = 112
 """Largest number of samples along one edge of a coarse volume."""
 MOST_PLANES = 2 * MOST_SAMPLES
@@ -57,6 +71,16 @@ class Surface:
     """[m, 3]: corners of each triangle."""
 
 
+def coarse_volumes(data: ReportData, assembly: Assembly) -> dict[VolumeName, CoarseVolume]:
+    """Average each SIRT volume that exists, about the particles."""
+    finest_nm = FINEST_DIAMETERS * assembly.diameter_nm
+    with open_volumes(data, SIRT_FILES) as volumes:
+        return {
+            name: coarse_volume(volume, assembly.middle_nm, assembly.reach_nm, finest_nm)
+            for name, volume in volumes.items()
+        }
+
+
 def coarse_volume(
     volume: Volume, middle_nm: Floats, reach_nm: float, finest_nm: float
 ) -> CoarseVolume:
@@ -91,10 +115,15 @@ def _cell_means(count: int, cell: float) -> Floats:
     return np.asarray(np.clip(overlap, 0, None) / cell, np.float32)
 
 
-def as_bytes(values: Floats) -> NDArray[np.uint8]:
-    """Return a volume as bytes: 0 where it is not above 0, `BRIGHTEST` at its brightest voxels."""
+def grey_values(values: Floats) -> Floats:
+    """Return a volume as grey values: 0 where it is not above 0, `BRIGHTEST` at its brightest."""
     top = max(float(np.percentile(values[::2, ::2, ::2], BRIGHTEST_PERCENTILE)), 1e-12)
-    steps = np.rint((BRIGHTEST / GREY_STEP) * np.clip(values / top, 0, 1)).astype(np.uint8)
+    return np.asarray(BRIGHTEST * np.clip(values / top, 0, 1), np.float32)
+
+
+def as_bytes(values: Floats) -> NDArray[np.uint8]:
+    """Return the grey values of a volume as bytes, in steps of `GREY_STEP`."""
+    steps = np.rint(grey_values(values) / GREY_STEP).astype(np.uint8)
     return np.asarray(GREY_STEP * steps)
 
 
@@ -103,6 +132,20 @@ def level_of_particles(values: NDArray[np.uint8], step_nm: float, filled_nm3: fl
     filled = filled_nm3 / (values.size * step_nm**3)
     level = float(np.percentile(values[::2, ::2, ::2], 100 * (1 - min(filled, 0.9))))
     return int(np.clip(level, 10, BRIGHTEST - 10))
+
+
+def exit_surfaces(
+    coarse: Mapping[VolumeName, CoarseVolume], diameter_nm: float
+) -> dict[SeriesName, Surface]:
+    """Return the surface where the beam leaves, of each series whose volume shows it."""
+    found: dict[SeriesName, Surface] = {}
+    for name in SERIES:
+        if name in coarse:
+            side = EXITS[name] if coarse[name].pose is IDENTITY else -1
+            surface = exit_surface(coarse[name], diameter_nm, side)
+            if surface is not None:
+                found[name] = surface
+    return found
 
 
 def exit_surface(coarse: CoarseVolume, diameter_nm: float, side: int) -> Surface | None:

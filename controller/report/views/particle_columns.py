@@ -90,6 +90,11 @@ class Bodies:
         beside = self.cells.get("beside", [])
         return np.array([cell != "true" for cell in beside] or [True] * len(self), bool)
 
+    @property
+    def filled_nm3(self) -> float:
+        """Volume of all counted particles."""
+        return float(np.sum(np.pi / 6 * self.diameters_nm[self.counted].astype(float) ** 3))
+
 
 def read_bodies(folder: Path, inside: str) -> Bodies | None:
     """Read a particle table; None if it is missing, empty or damaged."""

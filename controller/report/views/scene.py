@@ -12,23 +12,19 @@ import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.model.base import SeriesName
-from controller.report.open_volumes import NAMES, SIRT_FILES, open_volumes
+from controller.report.open_volumes import NAMES, VolumeName
 from controller.report.report_data import ReportData
 from controller.report.slices import EXITS, HEADINGS
 from controller.report.views.assembly import Assembly
 from controller.report.views.isosurfaces import (
-    FINEST_DIAMETERS,
     CoarseVolume,
     as_bytes,
-    coarse_volume,
-    exit_surface,
+    coarse_volumes,
+    exit_surfaces,
     level_of_particles,
 )
 from controller.report.views.particle_columns import NEUTRAL, Bodies, Colouring, colourings
-from controller.report.volumes import IDENTITY
 
-SERIES: tuple[SeriesName, ...] = ("A", "B")
 POSITION_STEP_NM = 0.01
 """Step of the stored positions: finer than any centre is known."""
 COMPRESSION = 1
@@ -37,12 +33,7 @@ SCALE_STEPS = 32
 
 def scene(data: ReportData, assembly: Assembly) -> dict[str, Any]:
     """Return the data of the views."""
-    finest_nm = FINEST_DIAMETERS * assembly.diameter_nm
-    with open_volumes(data, SIRT_FILES) as volumes:
-        coarse = {
-            str(name): coarse_volume(volume, assembly.middle_nm, assembly.reach_nm, finest_nm)
-            for name, volume in volumes.items()
-        }
+    coarse = coarse_volumes(data, assembly)
     tables = assembly.tables
     any_table = next(iter(tables.values()))
     return {
@@ -63,32 +54,24 @@ def scene(data: ReportData, assembly: Assembly) -> dict[str, Any]:
 
 def _isosurface(coarse: CoarseVolume, bodies: Bodies) -> dict[str, Any]:
     values = as_bytes(coarse.values)
-    diameters_nm = bodies.diameters_nm[bodies.counted].astype(float)
-    filled_nm3 = float(np.sum(np.pi / 6 * diameters_nm**3))
     return {
         "field": packed(values),
-        "level": level_of_particles(values, coarse.step_nm, filled_nm3),
+        "level": level_of_particles(values, coarse.step_nm, bodies.filled_nm3),
         "matrix": coarse.matrix.ravel().tolist(),
         "step_nm": coarse.step_nm,
     }
 
 
-def _exits(coarse: Mapping[str, CoarseVolume], diameter_nm: float) -> dict[str, Any]:
+def _exits(coarse: Mapping[VolumeName, CoarseVolume], diameter_nm: float) -> dict[str, Any]:
     """Return for A and B the surface where the beam leaves, and the beam's direction."""
-    found: dict[str, Any] = {}
-    for name in SERIES:
-        if name not in coarse:
-            continue
-        pose = coarse[name].pose
-        side = EXITS[name] if pose is IDENTITY else -1
-        surface = exit_surface(coarse[name], diameter_nm, side)
-        if surface is not None:
-            found[name] = {
-                "corners": packed(surface.corners_nm),
-                "triangles": packed(surface.triangles),
-                "beam_z": EXITS[name],
-            }
-    return found
+    return {
+        name: {
+            "corners": packed(surface.corners_nm),
+            "triangles": packed(surface.triangles),
+            "beam_z": EXITS[name],
+        }
+        for name, surface in exit_surfaces(coarse, diameter_nm).items()
+    }
 
 
 def as_json(content: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,11 +15,15 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from controller.report.plots import INK
 from controller.report.views.assembly import Assembly
 from controller.report.views.particle_columns import SEEN_BY_NAMES, Bodies, Colouring
 
 VIEW_FROM = np.array([0.42, -0.84, 0.34]) / np.linalg.norm([0.42, -0.84, 0.34])
 """Direction to the reader, as in the views at first."""
+_RIGHT = np.cross([0, 0, 1], VIEW_FROM) / np.linalg.norm(np.cross([0, 0, 1], VIEW_FROM))
+VIEW_AXES = np.stack([_RIGHT, np.cross(VIEW_FROM, _RIGHT), VIEW_FROM])
+"""Directions of the pictures in the coordinates of A: right, up, and to the reader."""
 SEEN_COLOURS = ("#c6c9cc", "#2f74c9", "#e8801a", "#1f9d6b")
 """Colours of the series that show a particle, as in the views."""
 DARKEST = 0.35
@@ -30,11 +35,7 @@ EDGE = 0.45
 def draw_particles(axis: Axes, assembly: Assembly, name: str) -> None:
     """Draw the particles of one table as discs, the far ones darker, in a square field."""
     bodies, reach_nm = assembly.tables[name], assembly.reach_nm
-    right = np.cross([0, 0, 1], VIEW_FROM)
-    right /= np.linalg.norm(right)
-    places = (bodies.centres_nm - assembly.middle_nm).astype(float)
-    depth = places @ VIEW_FROM
-    across, up = places @ right, places @ np.cross(VIEW_FROM, right)
+    across, up, depth = VIEW_AXES @ (bodies.centres_nm - assembly.middle_nm).astype(float).T
     order = np.argsort(depth)
     order = order[_can_be_seen(across, up, depth, float(np.median(bodies.diameters_nm)))[order]]
     faces = _colours(bodies, assembly.seen_by[name])[order] * _brightness(depth)[order, None]
@@ -54,6 +55,16 @@ def draw_particles(axis: Axes, assembly: Assembly, name: str) -> None:
     )
     axis.set(xlim=(-reach_nm, reach_nm), ylim=(-reach_nm, reach_nm), aspect="equal")
     axis.set_axis_off()
+
+
+def draw_scale(axis: Axes, reach_nm: float) -> None:
+    """Draw a bar of a round length in the lower left corner of a field of this half width."""
+    longest_nm = 2 / 3 * reach_nm
+    power = 10.0 ** math.floor(math.log10(longest_nm))
+    length_nm = next(step * power for step in (5, 2, 1) if step * power <= longest_nm)
+    left, low = -0.97 * reach_nm, axis.get_ylim()[0] + 0.05 * reach_nm
+    axis.plot([left, left + length_nm], [low, low], color=INK, linewidth=2, solid_capstyle="butt")
+    axis.text(left, low + 0.03 * reach_nm, f"{length_nm:g} nm", fontsize=7, color=INK)
 
 
 def _can_be_seen(
