@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import matplotlib as mpl
@@ -23,10 +23,24 @@ from controller.report.plots import (
     draw_curves,
 )
 from controller.report.report_data import ReportData
-from controller.report.slices import HEADINGS, Scene, exit_lines, open_scene, side_plane
+from controller.report.resolution_section import resolution_figure
+from controller.report.slices import EXITS, HEADINGS, Scene, exit_lines, open_scene, side_plane
+from controller.report.structure_plots import correlations_figure, layers_figure
 from controller.report.title import session_verdict
 from controller.report.views.assembly import Assembly, read_assembly
-from controller.report.views.stills import draw_particles, legend_of_series
+from controller.report.views.isosurface_stills import (
+    draw_exit,
+    draw_isosurface,
+    first_hits,
+    legend_of_exit,
+)
+from controller.report.views.isosurfaces import (
+    as_bytes,
+    coarse_volumes,
+    exit_surfaces,
+    level_of_particles,
+)
+from controller.report.views.stills import draw_particles, draw_scale, legend_of_series
 from controller.report.volumes import Floats
 
 A4_IN = (8.27, 11.69)
@@ -37,19 +51,17 @@ DPI = 200
 
 def figure_files(data: ReportData) -> dict[str, bytes]:
     """Return the content of each figure file by its name; data that are missing have no figure."""
-    made: dict[str, Callable[[ReportData], Figure | None]] = {
-        "particles": _particles_figure,
-        "slices": _slices_figure,
-        "tilts": curves_figure,
-        "counts": counts_figure,
-    }
-    files = {
+    return panel_files(data, _FIGURES) | {"lab-book.pdf": as_file(_lab_book_page(data), "pdf")}
+
+
+def panel_files(data: ReportData, names: Iterable[str]) -> dict[str, bytes]:
+    """Return the files of some of the figures, without the page for the lab book."""
+    return {
         f"{name}.{form}": as_file(page, form)
-        for name, make in made.items()
-        if (page := make(data)) is not None
+        for name in names
+        if (page := _FIGURES[name](data)) is not None
         for form in FORMATS
     }
-    return files | {"lab-book.pdf": as_file(_lab_book_page(data), "pdf")}
 
 
 def as_file(page: Figure, form: str) -> bytes:
@@ -77,12 +89,37 @@ def _draw_assembly(page: FigureBase, assembly: Assembly) -> None:
         draw_particles(axis, assembly, name)
         for discs in axis.collections:
             discs.set_rasterized(True)  # thousands of paths are slow in every program
+        draw_scale(axis, assembly.reach_nm)
         _head(axis, name, f"{headings[name]}: {number(int(bodies.counted.sum()))} particles")
     if any(assembly.seen_by.values()):
         dots = legend_of_series()
         page.legend(
             handles=dots, loc="outside lower center", ncols=len(dots), fontsize=7.5, frameon=False
         )
+
+
+def _isosurfaces_figure(data: ReportData) -> Figure | None:
+    assembly = read_assembly(data)
+    coarse = coarse_volumes(data, assembly) if assembly else {}
+    if assembly is None or not coarse:
+        return None
+    page = Figure(figsize=(3.4 * len(coarse), 4.3), layout="constrained")
+    axes = page.subplots(1, len(coarse), squeeze=False)[0]
+    exits = exit_surfaces(coarse, assembly.diameter_nm)
+    any_table = next(iter(assembly.tables.values()))
+    for axis, (name, volume) in zip(axes, coarse.items(), strict=True):
+        filled_nm3 = assembly.tables.get(name, any_table).filled_nm3
+        level = level_of_particles(as_bytes(volume.values), volume.step_nm, filled_nm3)
+        hits = first_hits(volume, level, assembly)
+        draw_isosurface(axis, hits, assembly)
+        if name in exits:
+            draw_exit(axis, exits[name], hits, assembly, EXITS[name])
+        _head(axis, name, HEADINGS[name])
+    if exits:
+        page.legend(
+            handles=[legend_of_exit()], loc="outside lower center", fontsize=7.5, frameon=False
+        )
+    return page
 
 
 def _slices_figure(data: ReportData) -> Figure | None:
@@ -107,7 +144,22 @@ def draw_slices(page: FigureBase, scene: Scene, off_middle_nm: float = 0.0) -> N
         _draw_slice(axis, image, scene.side_nm / 2)
         if lines.get(name):
             axis.plot(*zip(*lines[name], strict=True), color=EXIT_COLOUR, linewidth=1.2)
+            _name_exit(axis, EXITS[name])
         _head(axis, name, HEADINGS[name])
+
+
+def _name_exit(axis: Axes, side: int) -> None:
+    """Write what the line is, in the dark corner on the exit side."""
+    low = side < 0
+    axis.text(
+        0.02,
+        0.02 if low else 0.98,
+        "exit surface",
+        transform=axis.transAxes,
+        color=EXIT_COLOUR,
+        fontsize=7,
+        va="bottom" if low else "top",
+    )
 
 
 def _draw_slice(axis: Axes, image: Floats, half_nm: float) -> None:
@@ -182,3 +234,15 @@ def _series_lines(data: ReportData) -> list[str]:
     if diameter:
         told.append(f"diameter {diameter:.2f} nm")
     return ["; ".join(told)]
+
+
+_FIGURES: dict[str, Callable[[ReportData], Figure | None]] = {
+    "particles": _particles_figure,
+    "isosurfaces": _isosurfaces_figure,
+    "slices": _slices_figure,
+    "tilts": curves_figure,
+    "counts": counts_figure,
+    "correlations": correlations_figure,
+    "layers": layers_figure,
+    "resolution": resolution_figure,
+}

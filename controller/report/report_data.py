@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,15 @@ class ReportData:
         events = (record.event for record in self.records)
         frames = (event.frame for event in events if isinstance(event, FrameRecorded))
         return {frame.section: frame.name for frame in frames if frame.series == series}
+
+    def columns(self, name: str) -> dict[str, list[str]]:
+        """Return the columns of a table of the results; empty if it is missing or damaged."""
+        try:
+            text = _bytes(self.folder, f"{PROCESSED}/{name}").decode()
+            head, *rows = csv.reader(text.splitlines())
+            return dict(zip(head, map(list, zip(*rows, strict=True)), strict=True))
+        except (OSError, ValueError, csv.Error):
+            return {}
 
 
 def read_report_data(folder: Path) -> ReportData:

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-
-import matplotlib as mpl
-from matplotlib.figure import Figure
-
-from controller.common.bounded_read import read_whole
-from controller.common.open_inside import open_inside
-from controller.report.html import at_least_zero, details, figure, number, section, table, text
+from controller.report.html import at_least_zero, details, number, section, table, text
 from controller.report.intervals import share_interval
-from controller.report.plots import INK, STYLE, as_svg
-from controller.report.report_data import PROCESSED, Json, ReportData
+from controller.report.report_data import Json, ReportData
+from controller.report.structure_plots import correlation_plots, layer_plot
 
 SHOWN = 12
 """Largest number of grains, boundaries or planes in a table; summary.json holds all."""
@@ -32,8 +25,8 @@ def structure(data: ReportData) -> str:
         _grains(found),
         _boundaries(found),
         _planes(found),
-        _plots(data),
-        details("Layers from the surface", _layers(found)),
+        correlation_plots(data),
+        details("Layers from the surface", layer_plot(data) + _layers(found)),
         lead=_lead(found),
     )
 
@@ -215,37 +208,3 @@ def _layers(found: Json) -> str:
         "neighbours",
     )
     return table(head, rows)
-
-
-def _plots(data: ReportData) -> str:
-    g, s = (_columns(data, name) for name in ("structure_g_r.csv", "structure_s_q.csv"))
-    if not g or not s:
-        return ""
-    with mpl.rc_context(STYLE):
-        page = Figure(figsize=(10.2, 2.6), layout="constrained")
-        left, right = page.subplots(1, 2)
-        left.plot(g["r_nm"], g["g"], color=INK)
-        left.set_title("g(r)", loc="left", fontsize=9.5)
-        left.set_xlabel("r / nm")
-        right.plot(s["q_per_nm"], s["s"], color=INK)
-        right.set_title("S(q)", loc="left", fontsize=9.5)
-        right.set_xlabel("q / nm⁻¹")
-        for axis in (left, right):
-            axis.set_ylim(bottom=0)
-        svg = as_svg(page)
-    caption = (
-        "Pair correlation and structure factor, corrected for the finite assembly by a uniform "
-        "body of its own shape."
-    )
-    return figure(svg, caption, "plot")
-
-
-def _columns(data: ReportData, name: str) -> dict[str, list[float]]:
-    """Return the columns of a table of numbers; empty if it is missing or damaged."""
-    try:
-        with open_inside(data.folder, f"{PROCESSED}/{name}") as file:
-            head, *rows = csv.reader(read_whole(file).decode().splitlines())
-        numbers = [[float(value) for value in row] for row in rows]
-        return dict(zip(head, map(list, zip(*numbers, strict=True)), strict=True))
-    except (OSError, ValueError, csv.Error):
-        return {}

@@ -38,6 +38,8 @@ from controller.common.errors import ProcessingFailedError, UsageError
 from controller.common.exit_codes import ExitCode
 from controller.model.count_verdict import Trust
 from controller.rehearsal.accuracy_checks import Score
+from controller.report import figures
+from controller.report.views import isosurface_stills
 from processing.files.mrc import write_volume
 from processing.progress import silent
 from tests.report.particle_folders import with_volumes
@@ -224,10 +226,15 @@ def test_slices_of_both_beams_stand_above_one_another(
     assert sorted(path.name for path in out.iterdir()) == files
 
 
-def test_slices_and_particles_of_all_counts_are_drawn(tmp_path: Path) -> None:
+def test_isosurfaces_slices_and_particles_are_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "DPI", 50)
+    monkeypatch.setattr(isosurface_stills, "SIDE_PX", 120)
     write_assembly_panels(with_volumes(tmp_path))
     written = {path.name for path in tmp_path.glob("*.[ps][nv]g")}
-    assert written == {"slices.png", "slices.svg", "particles.png", "particles.svg"}
+    panels = ("isosurfaces", "slices", "particles")
+    assert written == {f"{panel}.{form}" for panel in panels for form in ("png", "svg")}
 
 
 def test_the_papers_counts_stand_beside_those_of_each_seed() -> None:

@@ -14,14 +14,21 @@ from matplotlib.image import imread
 from controller.app.cli import report as verb
 from controller.common.errors import UsageError
 from controller.common.exit_codes import ExitCode
+from controller.model.events import Counted
 from controller.report import figures
 from controller.report.figures import figure_files
 from controller.report.report_data import read_report_data
+from controller.report.views import isosurface_stills
 from tests.report.particle_folders import session, with_volumes
+from tests.report.result_folders import FSC, G_R, LAYERS, PARTS, folder_with, resolution_json
 from tests.report.session_events import STARTED, recorded, write_events
 
 ALL = {
-    *(f"{name}.{form}" for name in ("particles", "slices", "tilts") for form in ("png", "svg")),
+    *(
+        f"{name}.{form}"
+        for name in ("particles", "isosurfaces", "slices", "tilts")
+        for form in ("png", "svg")
+    ),
     "lab-book.pdf",
 }
 
@@ -30,6 +37,7 @@ ALL = {
 def coarse_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer pixels cost less time."""
     monkeypatch.setattr(figures, "DPI", 50)
+    monkeypatch.setattr(isosurface_stills, "SIDE_PX", 120)
 
 
 def write(folder: Path) -> int:
@@ -54,6 +62,24 @@ def test_each_figure_is_a_png_and_an_svg(
     assert (
         page.startswith(b"%PDF") and page.count(b"/Type /Page\n") + page.count(b"/Type /Page ") == 1
     )
+
+
+def test_counts_structure_and_resolution_have_figures(tmp_path: Path) -> None:
+    counts = [
+        Counted(which="A", tilts_used=n, n=100, n_low=95, n_high=105, live=True) for n in (5, 6, 7)
+    ]
+    write_events(tmp_path, [*STARTED, *counts])
+    structure = json.dumps({"counts": {}, "structure": {"layers": LAYERS}})
+    files = {"summary__json": structure, "structure_g_r__csv": G_R}
+    folder_with(tmp_path, **files, resolution__json=resolution_json(PARTS), resolution__csv=FSC)
+    written = figure_files(read_report_data(tmp_path))
+    names = ("counts", "correlations", "layers", "resolution")
+    assert set(written) == {
+        *(f"{name}.{form}" for name in names for form in ("png", "svg")),
+        "lab-book.pdf",
+    }
+    assert b"particles counted" in written["counts.svg"]
+    assert b"Fourier shell correlation" in written["resolution.svg"]
 
 
 def test_data_that_are_missing_have_no_figure(tmp_path: Path) -> None:
