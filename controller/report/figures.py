@@ -13,7 +13,7 @@ from matplotlib.figure import Figure, FigureBase
 
 from controller.report.html import number
 from controller.report.intervals import interval
-from controller.report.open_volumes import NAMES
+from controller.report.open_volumes import NAMES, VolumeName
 from controller.report.plots import (
     COLOURS,
     INK,
@@ -35,6 +35,7 @@ from controller.report.views.isosurface_stills import (
     legend_of_exit,
 )
 from controller.report.views.isosurfaces import (
+    CoarseVolume,
     as_bytes,
     coarse_volumes,
     exit_surfaces,
@@ -104,6 +105,13 @@ def _isosurfaces_figure(data: ReportData) -> Figure | None:
     if assembly is None or not coarse:
         return None
     page = Figure(figsize=(3.4 * len(coarse), 4.3), layout="constrained")
+    _draw_isosurfaces(page, assembly, coarse)
+    return page
+
+
+def _draw_isosurfaces(
+    page: FigureBase, assembly: Assembly, coarse: dict[VolumeName, CoarseVolume]
+) -> None:
     axes = page.subplots(1, len(coarse), squeeze=False)[0]
     exits = exit_surfaces(coarse, assembly.diameter_nm)
     any_table = next(iter(assembly.tables.values()))
@@ -116,10 +124,8 @@ def _isosurfaces_figure(data: ReportData) -> Figure | None:
             draw_exit(axis, exits[name], hits, assembly, EXITS[name])
         _head(axis, name, HEADINGS[name])
     if exits:
-        page.legend(
-            handles=[legend_of_exit()], loc="outside lower center", fontsize=7.5, frameon=False
-        )
-    return page
+        known = [legend_of_exit()]
+        page.legend(handles=known, loc="outside lower center", fontsize=7.5, frameon=False)
 
 
 def _slices_figure(data: ReportData) -> Figure | None:
@@ -185,7 +191,7 @@ def _lab_book_page(data: ReportData) -> Figure:
     with mpl.rc_context(STYLE), open_scene(data) as scene:
         page = Figure(figsize=A4_IN, layout="constrained")
         parts: Any = page.subfigures(4, 1, height_ratios=(1.75, 2.9, 2.9, 4))
-        head, slices, particles, curves = parts
+        head, slices, particles, lowest = parts
         _write_head(head, data)
         if scene is not None:
             draw_slices(slices, scene)
@@ -193,7 +199,9 @@ def _lab_book_page(data: ReportData) -> Figure:
         if assembly is not None:
             _draw_assembly(particles, assembly)
         if curves_figure(data) is not None:
-            draw_curves(curves, data)
+            draw_curves(lowest, data)
+        elif assembly is not None and (coarse := coarse_volumes(data, assembly)):
+            _draw_isosurfaces(lowest, assembly, coarse)
     return page
 
 

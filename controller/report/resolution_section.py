@@ -58,7 +58,7 @@ def _plots(data: ReportData) -> str:
     caption = (
         "Fourier shell correlation of two reconstructions from every second tilt each, over all "
         "directions; and the finest detail that they agree on (correlation 0.143) by depth. A "
-        "series loses detail where its beam leaves the assembly: A on the left, B on the right. "
+        "series loses detail where its beam leaves the assembly: A at low z, B at high z. "
         "The dashed lines are 0.143, and two voxels, the limit of the grid."
     )
     return figure(as_svg(page), caption, "plot")

@@ -82,6 +82,17 @@ def test_counts_structure_and_resolution_have_figures(tmp_path: Path) -> None:
     assert b"Fourier shell correlation" in written["resolution.svg"]
 
 
+def test_the_page_without_recorded_tilts_shows_the_isosurfaces(tmp_path: Path) -> None:
+    def pictures() -> int:
+        page = figure_files(read_report_data(tmp_path))["lab-book.pdf"]
+        return page.count(b"/Subtype /Image")
+
+    with_volumes(tmp_path)
+    without_tilts = pictures()
+    write_events(tmp_path, [*STARTED, *recorded("A")[:24]])
+    assert without_tilts > pictures() > 0
+
+
 def test_data_that_are_missing_have_no_figure(tmp_path: Path) -> None:
     files = figure_files(read_report_data(session(tmp_path)))
     assert set(files) == {"particles.png", "particles.svg", "lab-book.pdf"}
