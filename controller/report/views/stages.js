@@ -17,10 +17,18 @@ function tagged(name, text) {
   return element;
 }
 
+// Corners of a cube that holds what is drawn. K3D looks from 0.0001 to 12 of its diagonals.
+function boxOfScene() {
+  const half = 1.3 * scene.reach_nm;
+  return [-half, half].flatMap((side) => scene.centre_nm.map((middle) => middle + side));
+}
+
+// No grid, and no fitting of one: K3D would typeset hundreds of hidden labels for it.
 function newPlot(stage) {
   const page = getComputedStyle(document.body);
   const plot = new k3d.K3D(k3d.ThreeJsProvider, stage, {
-    menuVisibility: false, cameraAutoFit: false, gridVisible: false, cameraMode: "orbit",
+    menuVisibility: false, cameraAutoFit: false, cameraMode: "orbit",
+    gridVisible: false, gridAutoFit: false, grid: boxOfScene(),
     cameraUpAxis: "z", clearColor: colourOf(page.backgroundColor), labelColor: colourOf(page.color), axesHelper: 1,
     cameraFov: FIELD_DEG, colorbarObjectId: 0, renderOnChange: false,
     antialias: drawnBySoftware ? 0 : 1, logarithmicDepthBuffer: false,
