@@ -17,6 +17,7 @@ from controller.report.field_of_view import read_centres
 from controller.report.report_data import read_report_data
 from controller.report.views import page_parts
 from controller.report.views.assembly import read_assembly
+from controller.report.views.library import compiled_once, k3d_source
 from controller.report.views.scene import scene
 from controller.report.write import write_report
 from tests.report.particle_folders import HOSTILE, places, session, write_table
@@ -155,6 +156,16 @@ def test_words_of_a_table_cannot_end_the_script(tmp_path: Path) -> None:
 def test_the_page_holds_the_licence_of_what_draws(tmp_path: Path) -> None:
     page = write_report(session(tmp_path)).read_text()
     assert "K3D-jupyter" in page and "Permission is hereby granted, free of charge" in page
+
+
+def test_the_browser_compiles_what_draws_as_it_reads_it() -> None:
+    source = k3d_source()
+    assert source is not None
+    assert 'define("k3d",[],(()=>' in source and source.rstrip().endswith("));")
+
+
+def test_a_source_of_another_form_stays_as_it_is() -> None:
+    assert compiled_once("export default () => 1;\n") == "export default () => 1;\n"
 
 
 def test_without_the_package_the_report_has_still_pictures(

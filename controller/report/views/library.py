@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +11,8 @@ SOURCE = Path("static", "standalone.js")
 NOTICES = Path("static", "standalone.js.LICENSE.txt")
 """Notices of the libraries inside the source, as comments."""
 LICENCE = "licenses/LICENSE.txt"
+DEFINITION = re.compile(r'^(define\("k3d",\[\],)(\(\)=>.*)(\);\s*)\Z', re.MULTILINE | re.DOTALL)
+"""The source: a call with one function. Behind it, white space only."""
 
 
 def k3d_source() -> str | None:
@@ -26,4 +29,13 @@ def k3d_source() -> str | None:
         notices, source = ((package / file).read_text("utf-8") for file in (NOTICES, SOURCE))
     except (OSError, PackageNotFoundError):
         return None
-    return f"/*! K3D-jupyter\n{licence.replace('*/', '')}*/\n{notices}\n{source}"
+    return f"/*! K3D-jupyter\n{licence.replace('*/', '')}*/\n{notices}\n{compiled_once(source)}"
+
+
+def compiled_once(source: str) -> str:
+    """Put the function that makes K3D into parentheses; another source stays as it is.
+
+    Chromium compiles such a function as it reads it. Otherwise it reads the source twice: once to
+    find the function's end, and again when it is called.
+    """
+    return DEFINITION.sub(r"\1(\2)\3", source)

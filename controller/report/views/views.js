@@ -166,11 +166,12 @@ const whenIdle = () => new Promise((idle) => {
 async function start() {
   const near = whenNear(figure);
   await whenIdle();
-  const drawing = window.makeK3D ? graphics() : null;
-  if (drawing === null) return;
-  drawnBySoftware = /swiftshader|llvmpipe|software|basic render/i.test(drawing);
+  if (!window.makeK3D) return;
   k3d = window.makeK3D();
   scene = JSON.parse(document.getElementById("scene").textContent);
+  const drawing = graphics();  // last: it waits until the browser has painted the page's words
+  if (drawing === null) return;
+  drawnBySoftware = /swiftshader|llvmpipe|software|basic render/i.test(drawing);
   await near;
   makeStages();
   figure.classList.add("live");
