@@ -61,8 +61,16 @@ def count(
     return CountOutcome(n=n, n_low=n - 2, n_high=high, verdict=Trust.TRUSTED, score=score)
 
 
+USUAL_RESOLUTION_NM = {"A": 4.5, "B": 4.5, "fused": 4.4}
+COARSER_NM = {"A": 4.6, "B": 4.6, "fused": 4.5}
+
+
 def outcome(
-    name: str, shrinkage: float = 0.0, version: str = VERSION, **counts: CountOutcome
+    name: str,
+    shrinkage: float = 0.0,
+    version: str = VERSION,
+    resolution_nm: dict[str, float] = USUAL_RESOLUTION_NM,
+    **counts: CountOutcome,
 ) -> Outcome:
     usual = {
         "A": count(0.98, (0.94, 1.0, 1.0)),
@@ -75,6 +83,7 @@ def outcome(
         truth=TRUTH,
         counts={**usual, **counts},
         shrinkage=shrinkage,
+        resolution_nm=resolution_nm,
         duration_s=1.0,
     )
 
@@ -83,7 +92,10 @@ AS_IN_THE_PAPER = {
     one.experiment: one
     for one in (
         *(outcome(main.usual) for main in (MAIN, QUICK_MAIN)),
-        *(outcome(main.narrow, fused=count(1.0, rms_nm=0.2)) for main in (MAIN, QUICK_MAIN)),
+        *(
+            outcome(main.narrow, fused=count(1.0, rms_nm=0.2), resolution_nm=COARSER_NM)
+            for main in (MAIN, QUICK_MAIN)
+        ),
         outcome(MAIN.no_shower, shrinkage=0.01, fused=count(1.0, rms_nm=0.2)),
         *(outcome(main.one_series, A=count(0.985)) for main in (MAIN, QUICK_MAIN)),
         outcome(PARALLEL),
@@ -117,6 +129,11 @@ CONTRADICTIONS = [
     Contradiction("no exit loss", (outcome(USUAL, A=count(0.98)),), "misses particles on the side"),
     Contradiction("cured", (outcome(MAIN.narrow, A=count(1.0)),), "does not cure"),
     Contradiction("sharper", (outcome(MAIN.narrow, fused=count(1.0, rms_nm=0.05)),), "less sharp"),
+    Contradiction(
+        "as fine",
+        (outcome(MAIN.narrow, resolution_nm=COARSER_NM | {"B": 4.5}),),
+        "Fourier shell correlation",
+    ),
     Contradiction("no shrinkage", (outcome(MAIN.no_shower),), "beam shower"),
     Contradiction(
         "harmless", (outcome(MAIN.no_shower, shrinkage=0.01),), "shrinkage costs exactness"

@@ -84,6 +84,21 @@ def _rms_nm(outcomes: Outcomes, name: str, which: str = "fused") -> float:
     return float(sum(axis**2 for axis in axes) ** 0.5)
 
 
+def _resolution_nm(outcomes: Outcomes, name: str) -> dict[str, float]:
+    """Return the resolution of A, B and both by Fourier shell correlation (nm)."""
+    return {which: outcomes[name].resolution_nm[which] for which in COUNTED}
+
+
+def _resolution_is_worse(outcomes: Outcomes, name: str, than: str) -> bool:
+    first, second = (_resolution_nm(outcomes, each) for each in (name, than))
+    return all(first[which] > second[which] for which in COUNTED)
+
+
+def _resolutions(outcomes: Outcomes, name: str) -> str:
+    found = _resolution_nm(outcomes, name)
+    return ", ".join(f"{which} {found[which]:.2f}" for which in COUNTED)
+
+
 def _shrinkage(outcomes: Outcomes, name: str) -> float:
     """Return the shrinkage from A to B (%); 0 if it is not known."""
     return 100 * (outcomes[name].shrinkage or 0.0)
@@ -183,6 +198,12 @@ def _main_findings(main: MainExperiments) -> tuple[Expectation, ...]:
             (usual, narrow),
             lambda o: _rms_nm(o, narrow) > _rms_nm(o, usual),
             lambda o: f"rms error {_rms_nm(o, narrow):.3f} against {_rms_nm(o, usual):.3f} nm",
+        ),
+        Expectation(
+            "and the resolution of the volumes (Fourier shell correlation) is worse",
+            (usual, narrow),
+            lambda o: _resolution_is_worse(o, narrow, than=usual),
+            lambda o: f"nm: {_resolutions(o, narrow)} against {_resolutions(o, usual)}",
         ),
         Expectation(
             "one series of twice the dose does not replace the second series",

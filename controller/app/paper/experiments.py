@@ -47,6 +47,8 @@ class Experiment(Data):
     shower: bool = True
     series_b: bool = True
     """False: series A alone is recorded."""
+    resolution: bool = False
+    """Measure the resolution of the volumes, too."""
     seed: int = FIRST_SEED
 
     def settings(self) -> dict[str, Any]:
@@ -89,8 +91,12 @@ class MainExperiments(NamedTuple):
         """Return the experiments. A series gets the same dose with all tilt steps."""
         step = partial(Experiment, step_deg=step_deg, dose=step_deg / PAPER_STEP_DEG)
         return (
-            step(name=self.usual),
-            step(name=self.narrow, simulator={"optics": {"convergence_mrad": 1.5}}),
+            step(name=self.usual, resolution=True),
+            step(
+                name=self.narrow,
+                resolution=True,
+                simulator={"optics": {"convergence_mrad": 1.5}},
+            ),
             step(name=self.no_shower, shower=False),
             step(name=self.one_series, dose=2 * step_deg / PAPER_STEP_DEG, series_b=False),
         )

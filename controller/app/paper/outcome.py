@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from controller.model.base import Data
 from controller.model.count_verdict import Trust
 from controller.rehearsal.accuracy_checks import Score
@@ -32,6 +34,9 @@ class Outcome(Data):
         By ``A``, ``B`` and ``fused``; those that could not be made are missing.
     shrinkage
         Shrinkage of the specimen from A to B, as the registration found it; None without B.
+    resolution_nm
+        Resolution of the volumes by Fourier shell correlation, over all directions (nm), by ``A``,
+        ``B`` and ``fused``; empty if it was not measured.
     failure
         Reason why a count is missing; empty if none is.
     """
@@ -41,5 +46,6 @@ class Outcome(Data):
     truth: int
     counts: dict[str, CountOutcome]
     shrinkage: float | None = None
+    resolution_nm: dict[str, float] = Field(default_factory=dict)
     failure: str = ""
     duration_s: float

@@ -54,7 +54,7 @@ def judged(outcomes: Outcomes) -> Iterator[tuple[Expectation, bool, str]]:
         try:
             yield expectation, expectation.holds(outcomes), expectation.figures(outcomes)
         except KeyError as missing:
-            yield expectation, False, f"no count of {missing.args[0]}"
+            yield expectation, False, f"no count or resolution of {missing.args[0]}"
 
 
 def page(outcomes: Outcomes, command: str) -> str:

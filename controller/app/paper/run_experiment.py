@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 A_DEG, B_DEG = (-70.0, 74.0), (-74.0, 72.0)
 """First and last tilt of the series, as in the paper."""
+PROCESSED = 0.9
+"""Progress of an experiment when its series are processed; the resolution can follow."""
 
 
 def run_experiment(experiment: Experiment, folder: Path, progress: Progress) -> Outcome:
@@ -40,6 +42,7 @@ def run_experiment(experiment: Experiment, folder: Path, progress: Progress) -> 
     from processing.pipeline.process_all import process_all
     from processing.pipeline.results_folder import read_summary
     from processing.pipeline.settings import ProcessSettings
+    from processing.progress import within
 
     begun_s = time.monotonic()
     dual = _recorded(experiment)
@@ -48,7 +51,7 @@ def run_experiment(experiment: Experiment, folder: Path, progress: Progress) -> 
         series.append(_as_read(dual.b, "B"))
     failure = ""
     try:
-        process_all(series, folder, ProcessSettings(), progress=progress)
+        process_all(series, folder, ProcessSettings(), progress=within(progress, 0.0, PROCESSED))
     except ProcessingError as error:
         failure = str(error)
     try:
@@ -65,15 +68,34 @@ def run_experiment(experiment: Experiment, folder: Path, progress: Progress) -> 
     found = {"A": summary.counts.A, "B": summary.counts.B, "fused": summary.counts.fused}
     counts = {name: count for name, count in found.items() if count is not None}
     registration = summary.registration
+    measured = experiment.resolution and "fused" in counts
     return Outcome(
         experiment=experiment.name,
         version=version("dualtilt"),
         truth=len(dual.truth),
         counts=_scored(counts, folder, dual.truth),
         shrinkage=None if registration is None else registration.scale - 1,
+        resolution_nm=_resolution_nm(folder, within(progress, PROCESSED, 1.0)) if measured else {},
         failure=failure,
         duration_s=time.monotonic() - begun_s,
     )
+
+
+def _resolution_nm(folder: Path, progress: Progress) -> dict[str, float]:
+    """Return the resolution of each volume over all directions (nm).
+
+    Where the voxels limit it, it is that limit.
+    """
+    from processing.pipeline.settings import ProcessSettings
+    from processing.resolution.folder import measure_folder
+    from processing.resolution.shells import Sector
+
+    found = measure_folder(folder, ProcessSettings(), progress=progress)
+    return {
+        part.volume.value: part.resolution_nm or found.voxel_limit_nm
+        for part in found.parts
+        if part.sector is Sector.ALL and part.depth_nm is None
+    }
 
 
 def _recorded(experiment: Experiment) -> Any:
