@@ -7,6 +7,12 @@ from controller.report.intervals import share_interval
 from controller.report.report_data import Json, ReportData
 from controller.report.structure_plots import correlation_plots, layer_plot
 
+PLURALS = {
+    "twin plane": "twin planes",
+    "intrinsic stacking fault": "intrinsic stacking faults",
+    "extrinsic stacking fault": "extrinsic stacking faults",
+    "hcp": "slabs of hcp",
+}
 SHOWN = 12
 """Largest number of grains, boundaries or planes in a table; summary.json holds all."""
 
@@ -22,6 +28,7 @@ def structure(data: ReportData) -> str:
         notes,
         _shares(found),
         _facts(found),
+        _numbers(found),
         _grains(found),
         _boundaries(found),
         _planes(found),
@@ -95,8 +102,6 @@ def _facts(found: Json) -> str:
         ("neighbours of each particle", _measured(found["coordination"], ".2f")),
         ("packing fraction", _measured(found["packing_fraction"], ".3f")),
         ("lattice constant, fcc", _measured(found["lattice_constant_nm"], ".3f", "nm")),
-        ("grains", _with_error(len(found["grains"]), found.get("grains_error"), ".1f")),
-        *_numbers_of_planes(found),
         *(
             (
                 f"{'mean ' if name.startswith('mean') else ''}{name[-2]}<sub>{name[-1]}</sub>",
@@ -133,15 +138,24 @@ def _grains(found: Json) -> str:
     return table(head, rows) + _more(found["grains"], "grains")
 
 
-def _numbers_of_planes(found: Json) -> list[tuple[str, str]]:
-    """Return the number of planes of each kind that occurs, also if only in a repeat."""
+def _numbers(found: Json) -> str:
+    """Return the numbers of grains and of planes of each kind that occurs, if only in a repeat."""
     errors: Json = found.get("planes_error") or {}
     kinds = [plane["kind"] for plane in found["planes"]]
     shown = dict.fromkeys([*kinds, *(kind for kind, error in errors.items() if error > 0)])
-    return [
-        (f"planes: {text(kind)}", _with_error(kinds.count(kind), errors.get(kind), ".1f"))
-        for kind in shown
+    numbers = [
+        f"grains: {_count(len(found['grains']), found.get('grains_error'))}",
+        *(
+            f"{PLURALS.get(kind, text(kind))}: {_count(kinds.count(kind), errors.get(kind))}"
+            for kind in shown
+        ),
     ]
+    return f"<p>Number of {', '.join(numbers)}.</p>"
+
+
+def _count(counted: int, error: float | None) -> str:
+    """Return a number of objects, with its error if it changes in the repeats."""
+    return f"{number(counted)} ± {number(error, '.1f')}" if error else number(counted)
 
 
 def _share(found_again: float | None) -> str:

@@ -269,7 +269,7 @@ CASES = [
         summary=SUMMARY,
         protocol=False,
         spoil=add_structure,
-        says=("found again", "<td>100 %</td>", "Layers from the surface"),
+        says=("found again", "<td>100 %</td>", "Number of grains: 1", "Layers from the surface"),
     ),
     Case(
         "a structure of an earlier version",
