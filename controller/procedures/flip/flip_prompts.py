@@ -79,7 +79,7 @@ def _view(protocol: Protocol, searched_nm: float) -> str:
     if not searched_nm:
         return f"Bring the same assembly into view{by_hand}.{itself}"
     reach = f"within {searched_nm / 1000:.2g} µm of the image centre"
-    return f"Bring the same assembly {reach}{by_hand}: it is searched there.{itself}"
+    return f"Bring the same assembly {reach}{by_hand}. The session searches it there.{itself}"
 
 
 def _by_hand(protocol: Protocol) -> str:
