@@ -266,6 +266,11 @@ class FlipChecked(Data):
         """True if images were compared; False if B was refused before that."""
         return (self.flipped_score, self.same_side_score) != (0.0, 0.0)
 
+    @property
+    def outcome(self) -> str:
+        """Outcome in one word or two, for screen, log and alerts."""
+        return "confirmed" if self.accepted else "NOT CONFIRMED"
+
 
 class ProcessingProgressed(Data):
     kind: Literal["processing-progressed"] = "processing-progressed"

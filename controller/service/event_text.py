@@ -188,11 +188,10 @@ def _count_line(event: Counted) -> str:
 
 
 def _flip_line(event: FlipChecked) -> str:
-    outcome = "confirmed" if event.accepted else "NOT CONFIRMED"
     if not event.compared:
-        return f"flip {outcome}: {event.found}"
+        return f"flip {event.outcome}: {event.found}"
     return (
-        f"flip {outcome}: {event.found} (flipped {event.flipped_score:.2f},"
+        f"flip {event.outcome}: {event.found} (flipped {event.flipped_score:.2f},"
         f" same side up {event.same_side_score:.2f},"
         f" runner-up {event.runner_up_score:.2f});"
         f" {status_text.flip_pose(event)}; {status_text.flip_change(event)}"

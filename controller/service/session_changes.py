@@ -158,7 +158,7 @@ def flip_checked(status: SessionStatus, event: FlipChecked, record: Record) -> C
     """Set the result of the flip check; a refused one is an alert, too."""
     if event.accepted:
         return {"flip_check": event}
-    refused = Alerted(level=Level.WARNING, text=f"flip NOT CONFIRMED: {event.found}")
+    refused = Alerted(level=Level.WARNING, text=f"flip {event.outcome}: {event.found}")
     return {"flip_check": event, **alerted(status, refused, record)}
 
 

@@ -7,6 +7,7 @@ where the count depends on it least.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -228,10 +229,14 @@ def _centroids_of(
 
 def heaviest_apart(centres: Float64, weight: Float64, distance: float) -> NDArray[np.intp]:
     """Return indices, heaviest first, of clusters with no heavier kept one within `distance`."""
-    neighbours = cKDTree(centres).query_ball_point(centres, distance)
-    dropped = np.zeros(len(centres), bool)
+    return keep_heaviest(weight, cKDTree(centres).query_ball_point(centres, distance))
+
+
+def keep_heaviest(weight: Float64, neighbours: Sequence[Sequence[int]]) -> NDArray[np.intp]:
+    """Return indices, heaviest first, of objects that are no neighbours of a heavier kept one."""
+    dropped = np.zeros(len(weight), bool)
     kept = []
-    for index in np.argsort(-weight):
+    for index in np.argsort(-weight, kind="stable"):
         if not dropped[index]:
             kept.append(index)
             dropped[neighbours[index]] = True

@@ -15,7 +15,7 @@ from processing.device import CPU, Device
 from processing.fit.spheres import ROUNDS, SphereFit, fit_spheres
 from processing.pipeline.candidates import Candidates
 from processing.pipeline.proposals import with_proposals
-from processing.pipeline.two_kinds import fit_two_kinds, heaviest_apart, second_size_hint
+from processing.pipeline.two_kinds import fit_two_kinds, heaviest_outside_others, second_size_hint
 from processing.progress import Progress, silent, within
 from processing.series import Float64, TiltSeries
 
@@ -57,7 +57,7 @@ class ParticleFit:
 
         A weight of 1 is that of a typical particle of the kind.
         """
-        kept = heaviest_apart(self.fit.centres_nm, self.fit.amplitudes, self.sizes_nm)
+        kept = heaviest_outside_others(self.fit.centres_nm, self.fit.amplitudes, self.sizes_nm)
         weights = self.fit.amplitudes[kept]
         if len(self.kinds) == 1 and len(weights):
             weights = weights / typical_weight(weights)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from processing.combine.pose import Pose
-from processing.count.particles import SMALLEST_DISTANCE, Clusters
+from processing.count.particles import SMALLEST_DISTANCE, Clusters, keep_heaviest
 from processing.device import CPU, Device
 from processing.fit.information import explains_better
 from processing.fit.mixture import Mixture, two_groups
@@ -153,7 +153,7 @@ def _search_and_fit(
     # large spheres are filled with small ones in the search: those are no particles
     rank = np.concatenate([2 + known.fit.amplitudes[large], found.weight / found.weight.max()])
     sizes_nm = np.array(known.kinds_nm)[members]
-    apart = heaviest_apart(centres, rank, sizes_nm)
+    apart = heaviest_outside_others(centres, rank, sizes_nm)
     centres, members = centres[apart], members[apart]
     weights = np.where(members == 0, 1.0, 0.5)
     fit = fit_spheres(
@@ -171,7 +171,9 @@ def _search_and_fit(
     return None if split is None or split.of_two_materials else split
 
 
-def heaviest_apart(centres_nm: Float64, weight: Float64, sizes_nm: Float64) -> NDArray[np.intp]:
+def heaviest_outside_others(
+    centres_nm: Float64, weight: Float64, sizes_nm: Float64
+) -> NDArray[np.intp]:
     """Return indices, heaviest first, of spheres that do not lie inside a heavier kept one.
 
     Parameters
@@ -187,17 +189,11 @@ def heaviest_apart(centres_nm: Float64, weight: Float64, sizes_nm: Float64) -> N
     first, second = pairs.T
     distance = np.linalg.norm(centres_nm[first] - centres_nm[second], axis=1)
     close = distance < SMALLEST_DISTANCE * (sizes_nm[first] + sizes_nm[second]) / 2
-    neighbours: dict[int, list[int]] = {}
+    neighbours: list[list[int]] = [[] for _ in weight]
     for one, other in pairs[close]:
-        neighbours.setdefault(int(one), []).append(int(other))
-        neighbours.setdefault(int(other), []).append(int(one))
-    dropped = np.zeros(len(weight), bool)
-    kept = []
-    for index in np.argsort(-weight, kind="stable"):
-        if not dropped[index]:
-            kept.append(int(index))
-            dropped[neighbours.get(int(index), [])] = True
-    return np.array(kept, np.intp)
+        neighbours[one].append(int(other))
+        neighbours[other].append(int(one))
+    return keep_heaviest(weight, neighbours)
 
 
 def _is_better(mixed: MixedFit, equal: SphereFit) -> bool:

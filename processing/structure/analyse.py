@@ -31,6 +31,9 @@ from processing.structure_results import (
 FEWEST_IN_INTERIOR = 10
 """Fewest particles in the interior whose means have an error."""
 
+WEAKEST = 0.01
+"""Factor by which errors weaken S - 1 below which nothing of S is known."""
+
 
 @dataclass(frozen=True, eq=False)
 class StructureAnalysis:
@@ -179,7 +182,7 @@ def _correlations(
     found = repeats.first.correlations
     g_error = np.hypot(found.g_error, repeats.change(lambda one: one.correlations.g))
     # errors of sigma weaken S - 1 by exp(-q^2 sigma^2); the first time it was that much stronger
-    weakened = np.exp(-((found.q_per_nm * position_error_nm) ** 2))
+    weakened = np.maximum(np.exp(-((found.q_per_nm * position_error_nm) ** 2)), WEAKEST)
     s_error = np.hypot(found.s_error, repeats.change(lambda one: one.correlations.s) / weakened)
     return (
         PairCorrelation(r_nm=found.r_nm.tolist(), g=found.g.tolist(), error=g_error.tolist()),

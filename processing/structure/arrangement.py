@@ -25,7 +25,7 @@ class Arrangement:
     Attributes
     ----------
     members
-        [n], number of each place in the assembly of which these are.
+        [n], number of each place among those of the assembly; a repeat lacks some.
     centres_nm
         [n, 3].
     structure

@@ -73,15 +73,13 @@ class Repeats:
         It is the group that has more than half of its particles, and of those of the first
         arrangement (`members`), in common with it.
         """
-        own = self.first.members[members]
-        found = [(other, _same(own, other.members, groups(other))) for other in self.others]
+        found = [(other, _same(members, other.members, groups(other))) for other in self.others]
         return [(other, at) for other, at in found if at is not None]
 
     def _of_particles(self, value: Callable[[Arrangement], Float64]) -> Float64:
-        place = {int(member): at for at, member in enumerate(self.first.members)}
-        found = np.full((len(self.others), len(place)), np.nan)
+        found = np.full((len(self.others), len(self.first.members)), np.nan)
         for row, other in zip(found, self.others, strict=True):
-            row[[place[int(member)] for member in other.members]] = value(other)
+            row[other.members] = value(other)
         return found
 
 

@@ -398,6 +398,13 @@ def test_the_quick_headline_is_that_of_the_whole_analysis(points: Callable[[], A
     assert structure_headline(points()) == analyse_structure(points()).summary.headline()
 
 
+def test_errors_larger_than_the_assembly_leave_nothing_certain() -> None:
+    given = PositionError(1000.0, "given")
+    analysis = analyse_structure(stacked("ABC" * 4), position_error=given)
+    assert analysis.summary.shares[StructureType.FCC].error > 0.9
+    assert np.isfinite(analysis.structure_factor.error).all()
+
+
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("number", [20, 60])
 def test_any_few_particles_are_analysed(number: int, seed: int) -> None:

@@ -229,7 +229,7 @@ def _flip_result(status: SessionStatus) -> Lines:
     flip = status.flip_check
     if flip is None:
         return []
-    word = "✓ confirmed" if flip.accepted else "✗ NOT CONFIRMED"
+    word = f"{'✓' if flip.accepted else '✗'} {flip.outcome}"
     first, *rest = wrap(f"{word}: {flip.found}", SIDE_CELLS - 2)
     heading = Text(first, no_wrap=True)
     heading.stylize(verdict_style(flip.accepted), 0, len(word))
