@@ -288,7 +288,8 @@ class TiltJudged(Data):
     series: SeriesName
     tilt_number: int
     section: int
-    residual_px: float
+    residual_px: float | None
+    """None for the first tilts, which have nothing to be compared with."""
     shift_px: tuple[float, float]
 
 

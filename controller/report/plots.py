@@ -83,9 +83,9 @@ def curves_by_tilt(data: ReportData) -> str:
         return ""
     caption = (
         "All recorded tilts. The residual is the shift between a frame and the re-projection of "
-        f"the live volume at that time{_final_residuals(data)}. The dashed line is the largest "
-        "residual of a good tilt. Rings mark frames that were retaken or whose verdict is not “ok”."
-        + _peaks(data)
+        f"the live volume at that time{_final_residuals(data)}. The dashed line is the limit above "
+        "which three tilts in a row are an advice. Rings mark frames that were retaken or whose "
+        "verdict is not “ok”." + _peaks(data)
     )
     return figure(as_svg(page), caption, "plot")
 

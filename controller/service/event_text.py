@@ -225,11 +225,14 @@ def _beam_line(event: BeamChanged) -> str:
 
 def _progress_line(event: ProcessingProgressed) -> str:
     behind = f", {event.behind} frames behind" if event.job.is_live else ""
-    return f"{event.job}: {event.stage} {event.fraction:.0%}{behind}"
+    return f"{event.job}: {event.stage} {int(100 * event.fraction)}%{behind}"
 
 
 def _residual_line(event: TiltJudged) -> str:
-    return f"{tilt_name(event.series, event.tilt_number)} live residual {event.residual_px:.2f} px"
+    name = tilt_name(event.series, event.tilt_number)
+    if event.residual_px is None:
+        return f"{name} aligned; a live residual needs more tilts"
+    return f"{name} live residual {event.residual_px:.2f} px"
 
 
 def _failure_line(event: ProcessingFailed) -> str:

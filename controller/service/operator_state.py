@@ -114,7 +114,7 @@ def _bad_residuals(status: SessionStatus) -> str:
     if current is None or current.final_residual_px is not None or not fits_badly(current):
         return ""
     above = f"live residual above {RESIDUAL_LIMIT_PX:g} px for {IN_A_ROW} tilts"
-    return f"{above}: retake the bad frames"
+    return f"{above}: look at these frames"
 
 
 def _count_refused(status: SessionStatus) -> str:

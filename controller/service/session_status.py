@@ -51,7 +51,7 @@ class TiltStatus(Data):
 
     frame: RecordedFrame
     residual_px: float | None = None
-    """Residual of the live alignment; None until processing has used the frame."""
+    """Residual of the live alignment; None until it is known, and for the first tilts."""
     aligned_shift_px: float | None = None
 
     @property
@@ -254,12 +254,16 @@ class SessionStatus(Data):
             if advised.series == name and advised.topic not in over
         )
 
+    def unanswered(self) -> SessionStatus:
+        """Return the status of a session that does not answer: its beam may be on or blanked."""
+        return self.model_copy(update={"beam": None})
+
     @property
     def frames_behind(self) -> int:
         """Number of frames of the current series that are on disk and not processed yet."""
         tilts = self.series[self.current_series].tilts if self.current_series else ()
         seen = max(
-            (tilt.frame.section for tilt in tilts if tilt.residual_px is not None), default=-1
+            (tilt.frame.section for tilt in tilts if tilt.aligned_shift_px is not None), default=-1
         )
         unseen = sum(
             tilt.frame.section > seen and tilt.frame.verdict is not FrameVerdict.INVALID

@@ -115,7 +115,7 @@ def shower_drift(shower: Showered) -> str:
 def beam(status: SessionStatus) -> str:
     """Return whether the beam is on or blanked, and its current."""
     if status.beam is None:
-        return "beam –"
+        return "beam not known"
     return f"beam {'blanked' if status.beam.blanked else 'ON'} {status.beam.current_pA:.0f} pA"
 
 

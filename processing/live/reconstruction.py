@@ -55,17 +55,18 @@ class LiveTilt:
     shift_px
         Shift (y, x) of the object from the centre of the field, in pixels of the recorded image.
     residual_px
-        Disagreement between two measurements of the shift, in pixels of the volume. For a whole
-        object: centre of mass and re-projection, relative to the recent tilts. For an object that
-        is cut off: re-projection with details and with the outline. After `revise_alignment`: the
-        residual of projection matching.
+        Disagreement between two measurements of the shift along the tilt axis, in pixels of the
+        volume. For a whole object: centre of mass and re-projection, relative to the recent tilts.
+        For an object that is cut off: re-projection with details and with the outline. After
+        `revise_alignment`: the residual of projection matching. None for the first tilts, which
+        have nothing to be compared with.
     used
         False if the image resembles none of the others.
     """
 
     angle_deg: float
     shift_px: tuple[float, float]
-    residual_px: float
+    residual_px: float | None
     used: bool
 
 
@@ -114,14 +115,14 @@ class LiveReconstruction:
         self._volume = IncrementalVolume(self._rows, self._columns)
         self._tilts: dict[int, _Tilt] = {}
         self._revised: dict[int, Alignment] = {}
-        self._recent_offsets: deque[Float64] = deque(maxlen=DRIFT_TILTS)
+        self._recent_offsets_px: deque[float] = deque(maxlen=DRIFT_TILTS)
 
     def clear(self) -> None:
         """Remove all images: another series begins."""
         self._volume.clear()
         self._tilts.clear()
         self._revised.clear()
-        self._recent_offsets.clear()
+        self._recent_offsets_px.clear()
 
     @property
     def tilts(self) -> int:
@@ -224,7 +225,8 @@ class LiveReconstruction:
         tilt = self._tilts[section]
         dy, dx = (float(value) * self.binning for value in tilt.alignment.shifts_px[0])
         residual_px = float(tilt.alignment.residuals_px[0])
-        return LiveTilt(float(tilt.alignment.angles_deg[0]), (dy, dx), residual_px, tilt.used)
+        known_px = residual_px if np.isfinite(residual_px) else None
+        return LiveTilt(float(tilt.alignment.angles_deg[0]), (dy, dx), known_px, tilt.used)
 
     def _put(self, section: int, tilt: _Tilt) -> None:
         self._tilts[section] = tilt
@@ -248,13 +250,15 @@ class LiveReconstruction:
 
         The shift of a whole object is that of its centre of mass. Correlation with the volume is
         not used for it, because it drifts by a tenth of a pixel per tilt in one direction; it only
-        shows how well the centre of mass agrees with the other images.
+        shows how well the centre of mass agrees with the other images. It shows that along the tilt
+        axis: across it, the angles that are not recorded yet displace the re-projection by pixels,
+        or by a row of a lattice. The disagreement is NaN where there is nothing to compare with.
         """
         whole = not cut_off(series.images)[0]
         first = centres_of_mass(series.images)[0] if whole else np.zeros(2)
         used = [tilt for tilt in self._tilts.values() if tilt.used]
         if not used:
-            return first, 0.0, 1.0
+            return first, np.nan, 1.0
         reference = self._reference(float(series.angles_deg[0]), used)
         axis_deg = self._tilt_axis_deg()
         alignment = replace(unaligned(series), shifts_px=first[None], tilt_axis_deg=axis_deg)
@@ -263,15 +267,18 @@ class LiveReconstruction:
             find_shifts(aligned, reference[None], self._band(sigmas), self._largest_shift_px)
             for sigmas in (DETAIL_BAND, OUTLINE_BAND)
         )
-        by_details, by_outline = in_raw_frame(
-            np.concatenate([details.shifts_px, outline.shifts_px]), axis_deg
-        )
         score = float(outline.scores[0])
+        along_px, outline_along_px = (float(each.shifts_px[0, 0]) for each in (details, outline))
         if whole:
-            self._recent_offsets.append(by_details)
-            drift = np.median(self._recent_offsets, axis=0)
-            return first, float(np.hypot(*(by_details - drift))), score
-        return first + by_details, float(np.hypot(*(by_details - by_outline))), score
+            return first, self._beyond_drift_px(along_px), score
+        (by_details,) = in_raw_frame(details.shifts_px, axis_deg)
+        return first + by_details, abs(along_px - outline_along_px), score
+
+    def _beyond_drift_px(self, offset_px: float) -> float:
+        """Return the distance of an offset from the median of the recent ones; NaN before them."""
+        drift_px = np.median(self._recent_offsets_px) if self._recent_offsets_px else np.nan
+        self._recent_offsets_px.append(offset_px)
+        return float(abs(offset_px - drift_px))
 
     def _reference(self, angle_deg: float, used: Sequence[_Tilt]) -> Float32:
         """Return the expected image at this angle: a re-projection, or the nearest image."""

@@ -31,6 +31,9 @@ from processing.structure_results import (
 FEWEST_IN_INTERIOR = 10
 """Fewest particles in the interior whose means have an error."""
 
+DENSEST = 0.9
+"""Packing fraction above which the diameters cannot be those of these particles: equal spheres fill
+0.74 at most, and two sizes little more."""
 WEAKEST = 0.01
 """Factor by which errors weaken S - 1 below which nothing of S is known."""
 
@@ -86,6 +89,10 @@ def analyse_structure(
     grains = grain_results(repeats, error.nm)
     own_diameter = None if diameter_nm is None else diameter_nm[kept]
     interior = int(neighbours.interior.sum())
+    packing = _packing(repeats, own_diameter)
+    too_large = (
+        [] if packing is None or packing.value <= DENSEST else [_too_large(packing, distance)]
+    )
     summary = Structure(
         source=source,
         particles=len(first.members),
@@ -96,7 +103,7 @@ def analyse_structure(
         neighbour_spread_nm=spread.value,
         neighbour_spread_error_nm=spread.error,
         coordination=_interior_mean(repeats, lambda one: one.neighbours.number),
-        packing_fraction=_packing(repeats, own_diameter),
+        packing_fraction=None if too_large else packing,
         bond_order=_bond_order_means(repeats),
         lattice_constant_nm=grains.fcc_lattice_constant_nm(),
         grains=grains.grains,
@@ -107,7 +114,7 @@ def analyse_structure(
         layers=layer_results(repeats),
         position_error_nm=error.nm,
         position_error_source=error.source,
-        notes=[*notes, *_few_in_interior(interior)],
+        notes=[*notes, *_few_in_interior(interior), *too_large],
     )
     return StructureAnalysis(
         summary, particle_structure(repeats, kept), *_correlations(repeats, error.nm)
@@ -123,6 +130,15 @@ def _few_in_interior(number: int) -> list[str]:
         f"only {particles} in the interior, without a neighbour at the surface: distances, "
         "coordination and packing there are no mean of the assembly, and their errors do not hold"
     ]
+
+
+def _too_large(packing: Measured, distance: Measured) -> str:
+    """Return a warning in one line where spheres of the given diameters would overlap."""
+    return (
+        f"spheres of these diameters would fill {packing.value:.3g} of the volume, and neighbours "
+        f"are {distance.value:.3g} nm apart: there is no packing fraction; check the unit of the "
+        "diameters"
+    )
 
 
 def _shares(repeats: Repeats) -> dict[StructureType, Measured]:

@@ -338,6 +338,13 @@ def test_packing_fraction_is_that_of_the_lattice() -> None:
     assert found.value == pytest.approx(lattice * 0.985, rel=0.01)  # 1.5 % were missed
 
 
+def test_diameters_in_a_wrong_unit_give_no_packing_fraction() -> None:
+    points = stacked("ABC" * 4)
+    summary = analyse_structure(points, np.full(len(points), 63.0)).summary
+    assert summary.packing_fraction is None
+    assert any("check the unit of the diameters" in note for note in summary.notes)
+
+
 def test_a_particle_in_a_hole_of_the_packing_is_left_out() -> None:
     points = stacked("ABC" * 4)
     middle = points[np.argmin(np.linalg.norm(points, axis=1))]

@@ -57,7 +57,7 @@ def final(residual_px: float) -> Counted:
 
 
 FITTING = (0.1,) * FIRST_TILTS
-MISALIGNED = "live residual above 1 px for 3 tilts: retake the bad frames"
+MISALIGNED = "live residual above 1 px for 3 tilts: look at these frames"
 
 
 def aligned(*residuals_px: float) -> tuple[Event, ...]:

@@ -69,7 +69,7 @@ CASES = (
         (*(frame(i) for i in range(11)), *(judged(i, 1.5) for i in range(11))),
         "STOP AT END",
         "▲",
-        "live residual above 1 px for 3 tilts: retake the bad frames",
+        "live residual above 1 px for 3 tilts: look at these frames",
     ),
     Case(
         "a failed session",

@@ -173,6 +173,7 @@ def test_a_lost_session_is_named_and_the_rest_of_the_screen_stays() -> None:
         assert f"✗ {FOLDER}: it is gone" in state and "LOST" in state and "GOOD" not in state
         assert f"`dualtilt resume {FOLDER}`" in advice
         assert "[ A 41/73 ]" in shown(app)
+        assert "beam not known" in shown(app)
         app.post_message(StatusArrived(app.status))  # it answers again
         await pilot.pause()
         assert "✓ GOOD" in lines(app)[-3]

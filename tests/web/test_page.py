@@ -108,7 +108,9 @@ def test_a_session_that_died_is_named_whoever_has_its_process_id_now(
         ):
             return await content_when(reply, lambda content: content["advice"] == "LOST")
 
-    assert f"dualtilt resume {tmp_path}" in asyncio.run(visit())["doing"]
+    content = asyncio.run(visit())
+    assert f"dualtilt resume {tmp_path}" in content["doing"]
+    assert "beam not known" in content["numbers"]
 
 
 def test_a_session_whose_results_are_being_made_is_not_lost(

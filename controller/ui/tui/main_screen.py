@@ -117,7 +117,12 @@ class MainScreen(Screen[None]):
         self.show(self._status)
 
     def show_lost(self, fault: str, remedy: str) -> None:
-        """Show that the session does not answer, and what to do; the rest of the screen stays."""
+        """Show that the session does not answer, and what to do; the rest of the screen stays.
+
+        Only the beam does not: nobody knows whether it is on.
+        """
+        self._status = self._status.unanswered()
+        self._show_side(self._status)
         self._text(self._state, lost_line(fault, self.size.width))
         self._text(self._alert, Text(f"   {remedy}", no_wrap=True, overflow="ellipsis"))
 

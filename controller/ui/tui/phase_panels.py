@@ -186,15 +186,17 @@ def _counts_parts(tilt: TiltStatus | None) -> Parts:
 
 def _alignment_parts(status: SessionStatus, tilt: TiltStatus | None, series: SeriesStatus) -> Parts:
     shift = "–" if tilt is None else status_text.shift(status, tilt)
-    residuals = [known.residual_px for known in series.tilts if known.residual_px is not None]
-    if not residuals:
+    judged = [known for known in series.tilts if known.residual_px is not None]
+    if not judged or judged[-1].residual_px is None:
         return ["shift ", (shift, "bold"), "   live residual –"]
-    good = residuals[-1] <= RESIDUAL_LIMIT_PX
+    residual_px, number = judged[-1].residual_px, judged[-1].frame.tilt_number
+    good = residual_px <= RESIDUAL_LIMIT_PX
+    of_another = "" if tilt is None or number == tilt.frame.tilt_number else f"#{number} "
     return [
         "shift ",
         (shift, "bold"),
-        "  live residual ",
-        (f"{residuals[-1]:.2f} px ", "bold"),
+        f"  live residual {of_another}",
+        (f"{residual_px:.2f} px ", "bold"),
         ("ok", verdict_style(good)) if good else _high_word(series),
     ]
 

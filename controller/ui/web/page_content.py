@@ -73,7 +73,8 @@ class PageContent(Data):
 
 def page_content(reader: SessionReader) -> PageContent:
     """Return the content for the newest status and records of a session."""
-    status, lost = reader.status, reader.lost
+    lost = reader.lost
+    status = reader.status.unanswered() if lost else reader.status
     records = reader.records(LOG_LINES)
     now = advance_shower_clocks(status, datetime.now(UTC))
     names = view_order.in_order(status.previews)
