@@ -47,12 +47,17 @@ class EndedEarlyError(DualtiltError):
 
 
 class InterruptedSessionError(DualtiltError):
-    """Ctrl-C or SIGTERM stopped the session; the message says how to continue it."""
+    """Ctrl-C or SIGTERM stopped the session; the message says how to continue it, or begin it."""
 
     exit_code = ExitCode.INTERRUPTED
 
     def __init__(self, folder: SessionFolder) -> None:
-        super().__init__(f"interrupted; `dualtilt resume {quoted(folder.path)}` continues")
+        began = folder.journal.is_file()
+        super().__init__(
+            f"interrupted; `dualtilt resume {quoted(folder.path)}` continues"
+            if began
+            else "interrupted before the session began; the same command starts it"
+        )
 
 
 class UnwatchedError(DualtiltError):

@@ -125,7 +125,10 @@ def read_mdoc(path: Path) -> Mdoc:
     try:
         return Mdoc(_header(top, titles), *_sections(blocks))
     except KeyError as error:
-        raise InputFileError(f"{path}: a section has no {error.args[0]}; add the key") from None
+        raise InputFileError(
+            f"{path}: section {error.args[0]} has no TiltAngle; add the key, or give the angles to "
+            "`dualtilt process` with --angles FILE"
+        ) from None
     except (ValueError, OverflowError) as error:  # infinity is a number, but no whole one
         raise InputFileError(f"{path}: {error}; correct the value") from None
 
@@ -199,7 +202,7 @@ def _section(values: dict[str, str]) -> MdocSection:
     values = dict(values)
     section = int(to_number(values.pop("ZValue")))
     if "TiltAngle" not in values:
-        raise KeyError("TiltAngle")
+        raise KeyError(section)
     numbers = {"tilt_angle_deg": to_number(values.pop("TiltAngle"))}
     for key, name in SECTION_KEYS.items():
         value = _optional(values, key)

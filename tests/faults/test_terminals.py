@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from controller.app.start_session import InterruptedSessionError
 from controller.common.exit_codes import ExitCode
+from controller.session.folder import SessionFolder
 from tests.support.processes import Start, kill_session, processes_of
 from tests.support.simulator_session import release, write_holds, write_protocol
 from tests.support.small_grid import PLACES_NM, write_grid_protocol
@@ -84,6 +86,12 @@ def test_a_killed_terminal_leaves_the_run_and_sigterm_ends_it_safely(
     ended_by_ctrl_c(resumed, folder)
     assert last_status(folder)["state"] == "stopped"
     assert last_status(folder)["beam"]["blanked"]
+
+
+def test_a_session_interrupted_before_it_began_is_not_to_be_resumed(tmp_path: Path) -> None:
+    """`dualtilt resume` would refuse its folder."""
+    said = str(InterruptedSessionError(SessionFolder(tmp_path / "none")))
+    assert said == "interrupted before the session began; the same command starts it"
 
 
 @pytest.mark.parametrize("all_get_it", [False, True], ids=["the command", "all its processes"])

@@ -47,7 +47,7 @@ def test_mdocfile_and_read_mdoc_read_back_what_was_written(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[ZValue = 0]\nStageZ = 1\n", "no TiltAngle"),
+        ("[ZValue = 0]\nTiltAngle = 1\n[ZValue = 1]\nStageZ = 1\n", "section 1 has no TiltAngle"),
         ("[ZValue = 0]\nTiltAngle = steep\n", "steep"),
     ],
     ids=["no angle", "no number"],

@@ -116,7 +116,7 @@ def described(structure: Structure) -> list[str]:
         *_shown(
             [
                 f"grain {grain.id:<6} {grain.structure}, "
-                f"{_known(grain.particles, grain.particles_error)} particles, a = "
+                f"{_counted(grain.particles, grain.particles_error)} particles, a = "
                 f"{_number(grain.lattice_constant_nm)} nm{_again(grain.found_again)}"
                 for grain in structure.grains
             ]
@@ -131,7 +131,7 @@ def described(structure: Structure) -> list[str]:
         ),
         *_shown(
             [
-                f"{plane.kind}: {_known(plane.particles, plane.particles_error)} particles"
+                f"{plane.kind}: {_counted(plane.particles, plane.particles_error)} particles"
                 + _again(plane.found_again)
                 for plane in structure.planes
             ]
@@ -157,6 +157,11 @@ def _again(share: float | None) -> str:
     if share is None or share == 1:
         return ""
     return f"; not certain: found again in {100 * share:.0f} % of the repeats with errors added"
+
+
+def _counted(number: int, error: float | None) -> str:
+    """Return a number of particles with its error, which results of earlier versions lack."""
+    return f"{number} ± {error:.0f}" if error else str(number)
 
 
 def _known(value: float, error: float | None) -> str:

@@ -7,7 +7,8 @@ from textwrap import wrap
 from rich.text import Text
 
 from controller.model.base import Which
-from controller.model.events import Checked
+from controller.model.events import Checked, ProcessingProgressed
+from controller.model.processing_jobs import JobName
 from controller.service import status_text
 from controller.service.session_status import RESIDUAL_LIMIT_PX, CountStatus, SessionStatus
 from controller.ui.colours import BAD, GOOD
@@ -59,14 +60,16 @@ def _failed_check_lines(check: Checked) -> Lines:
 def job_lines(status: SessionStatus) -> Lines:
     """Return one line per running job, without the live reconstructions."""
     return [
-        line(
-            f"{job}: ",
-            (progress.stage, "bold"),
-            f" {bar(progress.fraction)} {progress.fraction:.0%}",
-        )
-        for job, progress in status.processing.items()
-        if not job.is_live
+        _job_line(job, progress) for job, progress in status.processing.items() if not job.is_live
     ]
+
+
+def _job_line(job: JobName, progress: ProcessingProgressed) -> Text:
+    """Return name, stage, bar and percent of a job; a long stage leaves a short bar."""
+    name, percent = f"{job}: ", f" {progress.fraction:.0%}"
+    room = SIDE_CELLS - 3 - len(name) - len(progress.stage) - len(percent)
+    shown = f" {bar(progress.fraction, min(room, BAR_CELLS))}" if room > 0 else ""
+    return line(name, (progress.stage, "bold"), f"{shown}{percent}")
 
 
 def count_parts(status: SessionStatus, name: Which) -> Parts:
@@ -113,12 +116,12 @@ def _count_row(label: str, known: CountStatus) -> Text:
     )
 
 
-def bar(fraction: float) -> str:
-    """Return a bar of twelve cells in steps of an eighth of a cell."""
-    eighths = round(8 * BAR_CELLS * min(max(fraction, 0.0), 1.0))
+def bar(fraction: float, cells: int = BAR_CELLS) -> str:
+    """Return a bar in steps of an eighth of a cell."""
+    eighths = round(8 * cells * min(max(fraction, 0.0), 1.0))
     full, rest = divmod(eighths, 8)
     part = " ▏▎▍▌▋▊▉"[rest] if rest else ""
-    return ("█" * full + part).ljust(BAR_CELLS, "·")
+    return ("█" * full + part).ljust(cells, "·")
 
 
 def verdict_style(good: bool) -> str:
