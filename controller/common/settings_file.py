@@ -20,6 +20,7 @@ SECRET_PATTERN = r"^(|env:\w+)$"
 PLAIN_WORDS = {
     "Field required": "is missing",
     "Input should be": "must be",
+    "a valid array": "a list in square brackets, as [1, 2]",
     "greater than or equal to": "at least",
     "less than or equal to": "at most",
     "Tuple should have": "must have",

@@ -113,6 +113,11 @@ WRONG = [
         ),
     ),
     Wrong(
+        "a number where several are needed",
+        MINIMAL + "[processing]\ncrop_px = 1024\n",
+        ("processing.crop_px: must be a list in square brackets, as [1, 2] (is 1024)",),
+    ),
+    Wrong(
         "a name with a space",
         MINIMAL.replace('name = "', 'name = "my '),
         ("name: must be letters a to z, digits, dot, dash and underscore",),
