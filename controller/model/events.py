@@ -162,6 +162,8 @@ class BeamChanged(Data):
     kind: Literal["beam-changed"] = "beam-changed"
     blanked: bool
     current_pA: float
+    dose_e_per_A2: float | None = None
+    """Dose spent in all, with that of shots which are no frames; None if nothing was exposed."""
 
 
 class FrameRecorded(Data):

@@ -360,4 +360,10 @@ class GuardedMicroscope:
             raise RestartedError("the microscope's process was restarted")
 
     def _publish_beam(self, *, blanked: bool) -> None:
-        self._publish(BeamChanged(blanked=blanked, current_pA=self.current_pA))
+        self._publish(
+            BeamChanged(
+                blanked=blanked,
+                current_pA=self.current_pA,
+                dose_e_per_A2=self._session.ledger.dose_e_per_A2,
+            )
+        )

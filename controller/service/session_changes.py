@@ -138,8 +138,9 @@ def showered(status: SessionStatus, event: Showered) -> Changes:
 
 
 def beam_changed(_: SessionStatus, event: BeamChanged) -> Changes:
-    """Set the beam."""
-    return {"beam": BeamStatus(blanked=event.blanked, current_pA=event.current_pA)}
+    """Set the beam, and the dose with that of shots which are no frames."""
+    beam = {"beam": BeamStatus(blanked=event.blanked, current_pA=event.current_pA)}
+    return beam if event.dose_e_per_A2 is None else {**beam, "dose_e_per_A2": event.dose_e_per_A2}
 
 
 def prompt_opened(_: SessionStatus, event: PromptOpened, record: Record) -> Changes:

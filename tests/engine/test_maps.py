@@ -13,6 +13,7 @@ from controller.hardware.interface import Description, OfferedScan, OutOfLimitsE
 from controller.model.commands import Answer
 from controller.model.events import (
     Alerted,
+    BeamChanged,
     Event,
     FlipChecked,
     FrameRecorded,
@@ -44,6 +45,18 @@ def test_four_maps_are_written_with_their_pixel_size(tmp_path: Path) -> None:
     shown = [event for event in run.of(PreviewReady) if event.view.startswith("map-")]
     assert sorted(event.view for event in shown) == [f"map-{name}" for name in NAMES]
     assert all((folder.path / event.path).exists() for event in shown)
+
+
+def test_the_dose_of_the_maps_is_published_before_the_first_frame(tmp_path: Path) -> None:
+    run = Run(open_session(tmp_path / "s"))
+    assert run.go() is ExitCode.OK
+    frames = run.of(FrameRecorded)
+    last_of_a = next(each for each in reversed(frames) if each.frame.series == "A")
+    first_of_b = next(each for each in frames if each.frame.series == "B")
+    between = run.events[run.events.index(last_of_a) : run.events.index(first_of_b)]
+    doses = [event.dose_e_per_A2 for event in between if isinstance(event, BeamChanged)]
+    assert doses == sorted(doses, key=lambda dose: dose or 0.0)
+    assert last_of_a.dose_e_per_A2 < (doses[-1] or 0.0) <= first_of_b.dose_e_per_A2
 
 
 def test_maps_of_a_are_taken_once_and_before_the_flip(tmp_path: Path) -> None:

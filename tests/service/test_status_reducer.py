@@ -257,6 +257,12 @@ CASES = (
         True,
     ),
     Case(
+        "the beam, with the dose of shots that are no frames",
+        (BeamChanged(blanked=True, current_pA=70.0, dose_e_per_A2=900.0),),
+        lambda s: (s.beam is not None and s.beam.blanked, s.dose_e_per_A2),
+        (True, 900.0),
+    ),
+    Case(
         "only running jobs are shown",
         (
             ProcessingProgressed(job="A", stage="SIRT", fraction=0.5, behind=3),
