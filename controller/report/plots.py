@@ -90,6 +90,11 @@ def curves_by_tilt(data: ReportData) -> str:
     return figure(as_svg(page), caption, "plot")
 
 
+def plot_or_nothing(page: Figure | None, caption: str) -> str:
+    """Return a plot with its caption; empty if there is nothing to draw."""
+    return "" if page is None else figure(as_svg(page), caption, "plot")
+
+
 def curves_figure(data: ReportData) -> Figure | None:
     """Return the curves by tilt as a figure; None without two frames."""
     if not any(len(data.status.series[name].tilts) > 1 for name in SERIES):

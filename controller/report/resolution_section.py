@@ -8,8 +8,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from controller.report.html import figure, number, section, table
-from controller.report.plots import COLOURS, INK, LIMIT, MARKERS, STYLE, as_svg
+from controller.report.html import number, section, table
+from controller.report.plots import COLOURS, INK, LIMIT, MARKERS, STYLE, plot_or_nothing
 from controller.report.report_data import Json, ReportData
 
 Curve = list[tuple[float, float]]
@@ -52,16 +52,13 @@ def _value(resolution_nm: float | None, limit_nm: float) -> str:
 
 
 def _plots(data: ReportData) -> str:
-    page = resolution_figure(data)
-    if page is None:
-        return ""
     caption = (
         "Fourier shell correlation of two reconstructions from every second tilt each, over all "
         "directions; and the finest detail that they agree on (correlation 0.143) by depth. A "
         "series loses detail where its beam leaves the assembly: A at low z, B at high z. "
         "The dashed lines are 0.143, and two voxels, the limit of the grid."
     )
-    return figure(as_svg(page), caption, "plot")
+    return plot_or_nothing(resolution_figure(data), caption)
 
 
 def resolution_figure(data: ReportData) -> Figure | None:

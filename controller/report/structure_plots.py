@@ -6,8 +6,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from controller.report.html import figure
-from controller.report.plots import INK, STYLE, as_svg
+from controller.report.plots import INK, STYLE, plot_or_nothing
 from controller.report.report_data import Json, ReportData
 
 CORRELATIONS = (
@@ -21,14 +20,11 @@ BAND = 0.16
 
 def correlation_plots(data: ReportData) -> str:
     """Return g(r) and S(q); empty if they were not measured."""
-    page = correlations_figure(data)
-    if page is None:
-        return ""
     caption = (
         "Pair correlation and structure factor, corrected for the finite assembly by a uniform "
         "body of its own shape. A band is one standard error to each side."
     )
-    return figure(as_svg(page), caption, "plot")
+    return plot_or_nothing(correlations_figure(data), caption)
 
 
 def correlations_figure(data: ReportData) -> Figure | None:
@@ -62,14 +58,11 @@ def _numbers(data: ReportData, name: str, x: str, y: str) -> dict[str, list[floa
 
 def layer_plot(data: ReportData) -> str:
     """Return the distances of neighbours by depth; empty without two layers."""
-    page = layers_figure(data)
-    if page is None:
-        return ""
     caption = (
         "Mean distance of neighbours in each layer, with its standard error; the band is the "
         "spread of the single distances. The axis does not begin at zero."
     )
-    return figure(as_svg(page), caption, "plot")
+    return plot_or_nothing(layers_figure(data), caption)
 
 
 def layers_figure(data: ReportData) -> Figure | None:

@@ -186,10 +186,14 @@ def _counts_parts(tilt: TiltStatus | None) -> Parts:
 
 def _alignment_parts(status: SessionStatus, tilt: TiltStatus | None, series: SeriesStatus) -> Parts:
     shift = "–" if tilt is None else status_text.shift(status, tilt)
-    judged = [known for known in series.tilts if known.residual_px is not None]
-    if not judged or judged[-1].residual_px is None:
+    judged = [
+        (known.frame.tilt_number, known.residual_px)
+        for known in series.tilts
+        if known.residual_px is not None
+    ]
+    if not judged:
         return ["shift ", (shift, "bold"), "   live residual –"]
-    residual_px, number = judged[-1].residual_px, judged[-1].frame.tilt_number
+    number, residual_px = judged[-1]
     good = residual_px <= RESIDUAL_LIMIT_PX
     of_another = "" if tilt is None or number == tilt.frame.tilt_number else f"#{number} "
     return [
