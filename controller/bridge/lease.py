@@ -47,7 +47,7 @@ class Lease:
         with self._lock:
             if self._holder is not None:
                 raise LeaseError(
-                    f"{self._holder} is in charge: stop that session, or wait "
+                    f"{self._holder} controls the microscope: stop that session, or wait "
                     f"{max(0.0, self._deadline - self._clock()):.1f} s after its last sign of life"
                 )
             self._holder = one_line(holder)
@@ -103,13 +103,14 @@ class Lease:
 
     def _check(self, token: str) -> None:
         if self._holder is None or not hmac.compare_digest(token.encode(), self._token.encode()):
-            in_charge = f"{self._holder} is in charge" if self._holder else "nobody is in charge"
+            who = f"{self._holder} does" if self._holder else "no session does"
             raise LeaseError(
-                f"this session's right to act on the column has ended ({in_charge}): connect again"
+                f"this session no longer controls the microscope ({who}): connect again"
             )
         if self._expired():
             raise LeaseError(
-                "the session's right to act on the column (its lease) has expired: connect again"
+                "this session did not answer in time and no longer controls the microscope: "
+                "connect again"
             )
 
     def _expired(self) -> bool:

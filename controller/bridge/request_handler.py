@@ -295,7 +295,7 @@ class RequestHandler:
         if holder is None:
             return
         try:
-            self._make_safe(f"{holder} no longer answers: its lease, the right to act, has expired")
+            self._make_safe(f"{holder} no longer answers, so it no longer controls the microscope")
         except BaseException:  # noqa: BLE001 -- the dead man's switch outlives any driver
             audit.trace("after an expired lease")
         self._lease.release_expired()

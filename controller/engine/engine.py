@@ -169,6 +169,7 @@ class Engine:
 
     def _publish_start(self, context: Context) -> None:
         protocol, session, column = context.protocol, self._session, context.microscope.description
+        left = steps_to_do(self._plan, session.ledger)
         self._publish(
             SessionStarted(
                 name=protocol.name,
@@ -178,7 +179,8 @@ class Engine:
                 tilts_a_deg=protocol.series_a.tilts_deg,
                 tilts_b_deg=protocol.series_b.tilts_deg,
                 planned_s=self._plan.duration_s,
-                planned_dose_e_per_A2=self._plan.dose_e_per_A2,
+                planned_dose_e_per_A2=session.ledger.dose_e_per_A2
+                + sum(step.dose_e_per_A2 for step in left),
                 dose_budget_e_per_A2=self._plan.dose_budget_e_per_A2,
                 resumed=session.resumed,
             )
@@ -193,6 +195,7 @@ class Engine:
         """
         for line in self._session.recovery_report:
             context.alert(Level.WARNING, line, "resume")
+        context.alert(Level.INFO, self._resumed_text(), "resume")
         planned = {step.phase for step in self._plan.steps}
         remaining = {step.phase for step in steps_to_do(self._plan, self._session.ledger)}
         for phase in Phase:
@@ -204,6 +207,15 @@ class Engine:
             for frame in ledger.usable(series) if left else ():
                 self._jobs.frame_recorded(frame.recorded, left)
         publish_early_ends(self._plan, context, ledger.left_out)
+
+    def _resumed_text(self) -> str:
+        """Say how many tilts are recorded and how many are left."""
+        ledger = self._session.ledger
+        tilts = (
+            f"{name}: {len(ledger.usable(name))} tilts recorded, {self._tilts_left(name)} left"
+            for name in ledger.frames
+        )
+        return f"session resumed; {'; '.join(tilts)}"
 
     def _enter_phase(self, phase: Phase | None) -> None:
         """Change from phase to phase; a stop at the end of a series takes effect here."""

@@ -70,6 +70,8 @@ class OperatorState(StrEnum):
     GOOD = "GOOD"
     YOUR_TURN = "YOUR TURN"
     """The data are good; the session waits for a person."""
+    WAIT = "WAIT"
+    """The data are good; the session waits for the microscope or the disk and goes on by itself."""
     STOP_AT_END = "STOP AT END"
     """The data on disk are useful; the next series must not start like this."""
     STOP_NOW = "STOP NOW"

@@ -64,6 +64,8 @@ def refine_height(context: Context, step_id: str, series: SeriesName) -> float |
     The stage is at 0 degrees afterwards. Journals its position, and returns the move along z, nm.
     If the object is not found at both tilts, warns, leaves the height unchanged and returns None.
     """
+    tilts = ", ".join(f"±{tilt_deg:g}°" for tilt_deg in eucentric_tilts_deg(context.protocol))
+    context.alert(Level.INFO, f"measuring the eucentric height, at {tilts}", step_id)
     seen = _move_to_axis(context, step_id)
     if seen is not None:
         moved_nm = -sum(each.height_nm for each in seen)

@@ -46,6 +46,7 @@ def focus_on_specimen(context: Context, step_id: str) -> Peak | None:
     If no focus is found, warns, restores the defocus and returns None.
     """
     _journal_defocus(context, step_id)
+    context.alert(Level.INFO, "focusing on the specimen, at 0°", step_id)
     found = _search(context, step_id, "track-focus", (COARSE, FINE))
     beside_nm = 0.0
     if found is not None and context.protocol.focus.every_deg:

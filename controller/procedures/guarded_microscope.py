@@ -315,7 +315,7 @@ class GuardedMicroscope:
                 return act()
             except (ConnectionLostError, LeaseError) as error:
                 lost = isinstance(error, ConnectionLostError)
-                what = "connection to the microscope PC" if lost else "right to act on the column"
+                what = "connection to the microscope PC" if lost else "control of the microscope"
                 self._suspend(f"{what} lost; retrying: {error}", self._retry(lost))
                 self._raise_if_restarted()
 

@@ -26,6 +26,8 @@ from controller.session.image_size import size_in_processing
 
 PROCESSING_NEEDS = ("scipy", "processing")
 GPU_NEEDS = ("cupy", "array_api_compat")
+COARSEST_PIXEL_DIAMETERS = 0.3
+"""Largest pixel, in particle diameters, that gives a trusted count."""
 
 
 def carry_out(step: Preflight, context: Context) -> None:
@@ -107,7 +109,25 @@ def check_image_size(protocol: Protocol) -> Checked:
     scan = protocol.scan
     detail = f"{scan.width_px} x {scan.height_px} px, processed "
     detail += f"with bin {factor} or less" if factor > 1 else "as recorded"
+    detail += _too_coarse(protocol, factor)
     return Checked(name="image size", ok=not refusal, detail=refusal or detail)
+
+
+def _too_coarse(protocol: Protocol, factor: int) -> str:
+    """Say that binned pixels may be too coarse for a trusted count; empty if they are not."""
+    wanted, pixel_nm = protocol.processing, factor * protocol.scan.pixel_nm
+    diameter_nm = wanted.diameter_nm
+    fine = diameter_nm is None or pixel_nm <= COARSEST_PIXEL_DIAMETERS * diameter_nm
+    if factor == 1 or fine:
+        return ""
+    if wanted.bin is not None:
+        found, remedy = "", "choose a smaller processing.bin"
+    else:
+        found, remedy = "if the object fills the field, ", "raise processing.memory_limit_GB"
+    return (
+        f"; {found}pixels of {pixel_nm:.3g} nm are too coarse for particles of {diameter_nm:g} nm: "
+        f"{remedy}"
+    )
 
 
 def check_dose(protocol: Protocol, planned_e_per_A2: float) -> Checked:

@@ -258,7 +258,7 @@ def _draw_dose(axis: Axes, data: ReportData) -> None:
     if 0 < budget < 1.6 * used:
         axis.axhline(budget, color=LIMIT, linestyle="--", linewidth=1)
     axis.set_ylim(bottom=0)
-    axis.set_title("cumulative dose / ke Å⁻²", loc="left", fontsize=9.5)
+    axis.set_title("cumulative dose / (ke/Å²)", loc="left", fontsize=9.5)
 
 
 def _frames(data: ReportData, name: SeriesName) -> Iterable[FrameRecorded]:

@@ -122,7 +122,7 @@ def _flip_comparison(check: FlipChecked) -> str:
         for name, score, tone in (
             ("flipped", check.flipped_score, "fused"),
             ("same side up", check.same_side_score, "quiet"),
-            ("runner-up", check.runner_up_score, "quiet"),
+            ("next best", check.runner_up_score, "quiet"),
         )
     )
     pose, change = status_text.flip_pose(check), status_text.flip_change(check)
@@ -139,7 +139,7 @@ def _registration(data: ReportData) -> str:
         ("shift x, y, z", ", ".join(number(v, "+.2f") for v in found["shift_nm"]) + " nm"),
         ("scale, A / B", number(found.get("scale"), ".4f")),
         ("score", number(found.get("score"), ".3f")),
-        ("runner-up", number(found.get("runner_up"), ".3f")),
+        ("next best", number(found.get("runner_up"), ".3f")),
         ("RMS centre distance", number(found.get("rms_nm"), ".2f", "nm")),
         (
             "matrix",

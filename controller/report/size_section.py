@@ -39,8 +39,8 @@ def _lead(found: Json) -> str:
     return (
         f"Mean diameter {_mean(found)}; spread{inside} {_spread(found)}. "
         f"The standard error of one particle's diameter is {number(found['se_rms'], '.2f', 'nm')} "
-        "(rms), and the spread is corrected for it. The error of the mean, which is that "
-        "of the common scale, is not included. "
+        "(rms), and the spread is corrected for it. All diameters share the error of the mean, "
+        "which these errors do not contain. "
         "The error of the spread is that of chance; the spread may be half a percentage point off."
     )
 

@@ -11,6 +11,7 @@ from controller.report.report_data import Json, ReportData
 TONES = {
     OperatorState.GOOD: "good",
     OperatorState.YOUR_TURN: "warn",
+    OperatorState.WAIT: "warn",
     OperatorState.STOP_AT_END: "warn",
     OperatorState.STOP_NOW: "bad",
 }

@@ -193,7 +193,7 @@ def _flip_line(event: FlipChecked) -> str:
     return (
         f"flip {event.outcome}: {event.found} (flipped {event.flipped_score:.2f},"
         f" same side up {event.same_side_score:.2f},"
-        f" runner-up {event.runner_up_score:.2f});"
+        f" next best {event.runner_up_score:.2f});"
         f" {status_text.flip_pose(event)}; {status_text.flip_change(event)}"
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from controller.model.count_verdict import Trust
-from controller.model.events import OperatorState, Phase, State
+from controller.model.events import OperatorState, PauseCause, Phase, State
 from controller.model.frames import FrameVerdict
 from controller.model.processing_jobs import JobName
 from controller.model.prompts import STOP, Prompt, PromptId
@@ -25,7 +25,7 @@ def operator_state(status: SessionStatus) -> tuple[OperatorState, str]:
     """Return the advice to the operator and its reason; the reason of GOOD is empty.
 
     The worst rule that applies decides. YOUR TURN means that nothing is wrong and the session
-    waits for a person, at a prompt or in a pause.
+    waits for a person, at a prompt or in a pause; WAIT, that it waits and goes on by itself.
     """
     for state, rule in _RULES:
         reason = rule(status)
@@ -33,6 +33,8 @@ def operator_state(status: SessionStatus) -> tuple[OperatorState, str]:
             return state, reason
     if status.prompt is not None:
         return OperatorState.YOUR_TURN, status.prompt.title
+    if status.pause_cause is PauseCause.PASSING:
+        return OperatorState.WAIT, status.reason
     if status.state in (State.PAUSED, State.WAITING):
         return OperatorState.YOUR_TURN, status.reason
     return OperatorState.GOOD, ""

@@ -80,6 +80,7 @@ def state_changed(status: SessionStatus, event: StateChanged) -> Changes:
     return {
         "state": event.state,
         "reason": event.reason,
+        "pause_cause": event.pause_cause,
         "prompt": None if ended else status.prompt,
         "pausing": status.pausing and not ended,
         "standing_alarm": "" if event.state is State.RUNNING else status.standing_alarm,

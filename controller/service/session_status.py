@@ -21,6 +21,7 @@ from controller.model.events import (
     Checked,
     FlipChecked,
     OperatorState,
+    PauseCause,
     Phase,
     ProcessingFailed,
     ProcessingProgressed,
@@ -180,6 +181,8 @@ class SessionStatus(Data):
     dose_e_per_A2: float = 0.0
     state: State = State.READY
     reason: str = ""
+    pause_cause: PauseCause | None = None
+    """Cause of the pause, which decides who ends it; None in every other state."""
     operator_state: OperatorState = OperatorState.GOOD
     """Advice to the operator, with its reason below."""
     operator_reason: str = ""

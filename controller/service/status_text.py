@@ -15,6 +15,7 @@ PAUSING = "pausing after the current step"
 OPERATOR_MARKS = {
     OperatorState.GOOD: "✓",
     OperatorState.YOUR_TURN: "?",
+    OperatorState.WAIT: "…",
     OperatorState.STOP_AT_END: "▲",
     OperatorState.STOP_NOW: "■",
 }

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from controller.model.events import BeamChanged, Record
+from controller.model.events import BeamChanged, ProcessingProgressed, Record
 from controller.service import event_text
 from controller.ui.colours import BAD, WARNING
 
 TEXT_COLUMN = 12
 """Column of the text, after time and sign."""
 MARK_STYLES = {"!": WARNING, "!!": BAD, "?": "bold"}
+
+SHOWN_IF_ASKED = (BeamChanged, ProcessingProgressed)
+"""Events that would fill the log."""
 
 
 def log_line(record: Record) -> Text:
@@ -43,12 +46,12 @@ def wrapped(line: Text, width: int) -> list[Text]:
 def passes(record: Record, line: Text, words: Sequence[str]) -> bool:
     """Return True if the filter shows this line.
 
-    The line must contain every word, and none of the words after a minus sign. Beam on and off,
-    two lines for each frame, are shown only if a word asks for them.
+    The line must contain every word, and none of the words after a minus sign. Beam on and off
+    (two lines for each frame) and progress of processing are shown only if a word asks for them.
     """
     text = line.plain.lower()
     wanted = [word for word in words if not word.startswith("-")]
     unwanted = [word[1:] for word in words if len(word) > 1 and word.startswith("-")]
-    if isinstance(record.event, BeamChanged) and record.advice is None and not wanted:
+    if isinstance(record.event, SHOWN_IF_ASKED) and record.advice is None and not wanted:
         return False
     return all(word in text for word in wanted) and not any(word in text for word in unwanted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from controller.model.events import Phase
+from controller.model.survey import MAP_FIELDS
 
 FLIP_PREDICTION = "flip"
 """Newest frame of A beside the prediction for B; the screen makes it."""
@@ -32,6 +33,9 @@ LABELS = {
     FLIP_PREDICTION: "A and prediction",
     FLIP_CHECK: "Flip check",
     SPECTRUM: "Power spectrum",
+    **{
+        f"map-{series}-{name}": f"Map of {series}, {name}" for series in "AB" for name in MAP_FIELDS
+    },
 }
 """Names of the pictures for the reader."""
 

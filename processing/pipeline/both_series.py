@@ -197,6 +197,7 @@ def find_spheres(
             pair.diameter_nm,
             rounds=rounds,
             own_diameters=settings.own_diameters,
+            position_errors=settings.analysis,
             second_size=settings.second_size,
             propose=settings.thorough,
             doubts=seen.input_doubts(),

@@ -106,6 +106,7 @@ def detect_by_fit(
     *,
     rounds: int = ROUNDS,
     own_diameters: bool = True,
+    position_errors: bool = True,
     second_size: bool = True,
     propose: bool = True,
     doubts: Sequence[str] = (),
@@ -119,8 +120,11 @@ def detect_by_fit(
     series
         See `fit_spheres`, also for `rounds`.
     own_diameters
-        Measure the diameter of each particle where all have one size, the errors of its position,
-        and the deformation of the specimen; with two sizes all but the last is always done.
+        Measure the diameter of each particle where all have one size, its position with that
+        diameter, and the deformation of the specimen; with two sizes all but the last is always
+        done.
+    position_errors
+        Measure the standard errors of the positions as well.
     second_size
         Search particles of a second kind where the brightness of equal ones hints at one; otherwise
         the hint is a reason to doubt the count.
@@ -153,7 +157,10 @@ def detect_by_fit(
     fitness = measure_fitness(found.fit, images, found.diameter_nm, found.sizes_nm)
     if judge(fitness).state is not Trust.REFUSED and (own_diameters or len(found.kinds) > 1):
         table = with_own_diameters(table, found.fit, found.kinds, within(progress, FIT_SHARE, 0.9))
-        table = with_own_positions(table, found.fit, found.kinds, within(progress, 0.9, 1.0))
+        shown = within(progress, 0.9, 1.0)
+        table = with_own_positions(
+            table, found.fit, found.kinds, errors=position_errors, progress=shown
+        )
     return _judged(detection, table, found, images, fitness, doubts)
 
 

@@ -29,6 +29,8 @@ def with_own_positions(
     table: ParticleTable,
     fit: SphereFit,
     kinds: Sequence[FittedKind],
+    *,
+    errors: bool = True,
     progress: Progress = silent,
 ) -> ParticleTable:
     """Return particles of a fit at the positions that their own diameters give, with errors.
@@ -41,6 +43,8 @@ def with_own_positions(
         Particles with their own diameters.
     kinds
         Kinds of the fit.
+    errors
+        Measure the standard errors of the positions.
     """
     if not len(table):
         return table
@@ -55,7 +59,9 @@ def with_own_positions(
     log_sizes[candidate] = share * log_size
     size_errors[candidate] = np.sqrt(share) * error
     progress(STAGE, 0.0)
-    positions = measure_positions(fit, log_sizes, size_errors, progress=progress)
+    positions = measure_positions(
+        fit, log_sizes, size_errors if errors else None, progress=progress
+    )
     return replace(
         table,
         centres_nm=positions.centres_nm[candidate],

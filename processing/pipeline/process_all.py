@@ -11,12 +11,12 @@ from processing.pipeline.dual import combine_series
 from processing.pipeline.made_with import MadeWith
 from processing.pipeline.pair import process_pair
 from processing.pipeline.results_folder import (
+    analysed,
     summarise,
     write_fused_tables,
     write_fused_volumes,
     write_series_result,
     write_summarised,
-    write_summary,
 )
 from processing.pipeline.series_process import SeriesProcess
 from processing.pipeline.settings import ProcessSettings
@@ -55,7 +55,7 @@ def process_all(
     if len(series) == 1:
         a = process_series(series[0], settings, progress=progress)
         write_series_result(out, "A", a, inputs.get("A"))
-        return write_summary(out, a)
+        return write_summarised(out, _analysed(out, summarise(a), settings))
     results = process_pair(
         series[0],
         series[1],
@@ -71,8 +71,12 @@ def process_all(
         fused = combine_series(a, b, settings, progress=within(progress, 0.8, 1.0))
         write(write_fused_volumes, out, fused)
         write_fused_tables(out, fused)
-        summary = summarise(out, a, b, fused)
+        summary = _analysed(out, summarise(a, b, fused), settings)
     return write_summarised(out, summary)
+
+
+def _analysed(out: Path, summary: Summary, settings: ProcessSettings) -> Summary:
+    return analysed(out, summary) if settings.analysis else summary
 
 
 @contextmanager

@@ -204,15 +204,20 @@ def write_summary(
 
     If the summary exists, every file it names is complete.
     """
-    return write_summarised(session, summarise(session, a, b, fused))
+    return write_summarised(session, analysed(session, summarise(a, b, fused)))
+
+
+def analysed(session: str | Path, found: Summary) -> Summary:
+    """Return the summary with the structure of its particles; only spheres have one."""
+    return found if found.diameter_nm.shape else with_structure(Path(session) / PROCESSED, found)
 
 
 def summarise(
-    session: str | Path, a: SeriesResult, b: SeriesResult | None, fused: FusedResult | None
+    a: SeriesResult, b: SeriesResult | None = None, fused: FusedResult | None = None
 ) -> Summary:
-    """Return the summary, without the names of the files; the structure comes from the tables."""
+    """Return the summary, without structure and the names of the files."""
     counts = _counts(a, b, fused)
-    found = Summary(
+    return Summary(
         counts=counts,
         verdict=(counts.fused or counts.A).verdict,
         diameter_nm=fused.diameter if fused else a.diameter,
@@ -226,7 +231,6 @@ def summarise(
             *(fused.warnings if fused else ()),
         ],
     )
-    return found if found.diameter_nm.shape else with_structure(Path(session) / PROCESSED, found)
 
 
 def write_summarised(session: str | Path, found: Summary) -> Summary:

@@ -295,6 +295,7 @@ def _fit_spheres(
         diameter_nm,
         rounds=_rounds(search),
         own_diameters=settings.own_diameters,
+        position_errors=settings.analysis,
         second_size=settings.second_size,
         propose=settings.thorough,
         doubts=search.series.doubts,

@@ -48,6 +48,9 @@ class ProcessSettings(BaseModel):
     """Fusion rules whose volumes are counted as well, without the images; true for all rules."""
     own_diameters: bool = True
     """Measure the diameter of each particle of equal ones too; live counts do without."""
+    analysis: bool = True
+    """Measure the standard errors of the positions and analyse the structure, a fifth of the time.
+    Comparisons of counts with a known truth do without."""
     second_size: bool = True
     """Search particles of a second size where the brightness of the others hints at one."""
     thorough: bool = True

@@ -259,7 +259,7 @@ def test_the_dead_mans_switch_outlives_a_driver_that_fails() -> None:
     assert failures == ["blank"]
     assert handler.fault() == ""
     assert [reason for name, reason in microscope.log if name == "make-safe"] == [
-        "second no longer answers: its lease, the right to act, has expired"
+        "second no longer answers, so it no longer controls the microscope"
     ]
     handler.close("done")
 

@@ -105,7 +105,7 @@ def test_a_second_session_is_told_which_one_is_in_charge() -> None:
     with (
         open_rig() as rig,
         rig.client("Ada's session"),
-        pytest.raises(LeaseError, match="Ada's session is in charge"),
+        pytest.raises(LeaseError, match="Ada's session controls the microscope"),
         rig.client("Bob's session"),
     ):
         pass

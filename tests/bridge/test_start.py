@@ -136,7 +136,7 @@ def test_no_name_of_a_session_breaks_the_message_to_another_one(forgery: str) ->
     with pytest.raises(LeaseError) as refused:
         lease.take("Ada")
     assert str(refused.value).isprintable()
-    assert "dualtilt: all is well is in charge" in str(refused.value)
+    assert "dualtilt: all is well controls the microscope" in str(refused.value)
     assert lease.holder is not None and lease.holder.isprintable()
 
 

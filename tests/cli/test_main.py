@@ -256,6 +256,18 @@ def test_check_marks_a_bridge_that_was_not_checked(
         assert out.splitlines()[-1] == "All checks passed (dry run)"
 
 
+def test_check_has_a_line_for_each_wrong_setting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    protocol = tmp_path / "wrong.toml"
+    wrong = AT_A_COLUMN.replace("dwell_us = 1.0", "dwell_us = -1").replace("1.0", "0.0")
+    protocol.write_text(wrong)
+    assert main(["check", str(protocol), "--out", str(tmp_path)]) == ExitCode.USAGE
+    failed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("FAIL")]
+    assert len(failed) == 2
+    assert "scan.pixel_nm" in failed[0] and "scan.dwell_us" in failed[1]
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_a_help_text(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

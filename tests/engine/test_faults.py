@@ -80,7 +80,12 @@ FAULTS = [
     Fault("no frame", AcquisitionError("detector timed out"), ""),
     Fault("action aborted", AbortedError("the lease ran out"), ""),
     Fault("out of reach", ConnectionLostError("no answer"), "PC lost; retrying", by_itself=True),
-    Fault("lease lost", LeaseError("held by another"), "column lost; retrying", by_itself=True),
+    Fault(
+        "lease lost",
+        LeaseError("held by another"),
+        "control of the microscope lost; retrying",
+        by_itself=True,
+    ),
     Fault("anything else", MicroscopeError("odd"), "correct the fault, then go on"),
 ]
 
@@ -206,7 +211,7 @@ def test_no_microscope_at_all_is_a_bridge_error(tmp_path: Path) -> None:
 
 def held_by_another(times: int) -> Callable[[], FakeMicroscope]:
     """Return a connect function that is refused the lease the first `times` calls."""
-    left = [LeaseError("the session that died is in charge")] * times
+    left = [LeaseError("the session that died controls the microscope")] * times
 
     def connect() -> FakeMicroscope:
         if left:
@@ -228,7 +233,7 @@ def test_the_lease_of_a_dead_session_is_waited_for_at_the_start(
     run = Run(open_session(tmp_path / "s"), connect=held_by_another(times))
     assert run.go() is code
     if code is ExitCode.BRIDGE:
-        assert "the session that died is in charge" in run.of(StateChanged)[-1].reason
+        assert "the session that died controls the microscope" in run.of(StateChanged)[-1].reason
 
 
 def test_the_wait_for_a_lease_can_be_stopped(tmp_path: Path) -> None:

@@ -97,6 +97,7 @@ def test_a_specimen_off_the_tilt_axis_is_brought_onto_it(tmp_path: Path, height_
     z_nm = frames[0].info.stage.z_nm
     assert z_nm == pytest.approx(-height_nm, abs=20.0)
     assert len(alerts(run, "eucentric height: stage moved")) == 1
+    assert len(alerts(run, "measuring the eucentric height, at ±5°")) == 1
     across_nm = [frame.info.stage.x_nm for frame in frames]
     assert np.ptp(across_nm) < 40.0  # the object no longer moves with the tilt
 

@@ -18,11 +18,13 @@ from controller.model.events import (
     PhaseStarted,
     PreviewReady,
     PromptOpened,
+    SessionStarted,
     StateChanged,
 )
 from controller.model.plan import make_plan
 from controller.model.protocol import read_protocol
 from controller.model.stage import StagePosition
+from controller.procedures.preflight import check_image_size
 from tests.support.fake_microscope import FakeMicroscope
 from tests.support.small_session import PROTOCOL, Run, open_session
 
@@ -221,6 +223,9 @@ def test_a_resumed_session_uses_the_next_current_and_lists_what_is_left(
     assert left in text and f" e/Å² after {spent:.0f} so far" in text
     [dose] = re.findall(r"(\d+) e/Å² after", text)
     assert float(dose) < whole - 0.5 * spent
+    planned = again.of(SessionStarted)[0].planned_dose_e_per_A2
+    assert planned == pytest.approx(spent + float(dose), abs=0.5)
+    assert spent < session.ledger.dose_e_per_A2 <= 1.01 * planned
 
 
 def test_a_resumed_session_without_exposures_left_does_not_ask(tmp_path: Path) -> None:
@@ -236,3 +241,34 @@ def test_a_resumed_session_without_exposures_left_does_not_ask(tmp_path: Path) -
     again = Run(open_session(tmp_path / "s"), FakeMicroscope(boot_id="boot-2"), answers=[])
     assert again.go() is ExitCode.OK
     assert again.of(PromptOpened) == [] and again.microscope.exposures == 0
+
+
+@pytest.mark.parametrize(
+    ("processing", "says"),
+    [
+        pytest.param("", "with bin 4 or less", id="a bin that keeps the particles"),
+        pytest.param(
+            "memory_limit_GB = 0.01",
+            "if the object fills the field, pixels of 2 nm are too coarse for particles of 6.3 nm: "
+            "raise processing.memory_limit_GB",
+            id="little memory",
+        ),
+        pytest.param(
+            "bin = 12",
+            "; pixels of 2.4 nm are too coarse for particles of 6.3 nm: choose a smaller "
+            "processing.bin",
+            id="a bin that was asked for",
+        ),
+    ],
+)
+def test_the_check_of_the_image_size_names_pixels_too_coarse_to_count(
+    tmp_path: Path, processing: str, says: str
+) -> None:
+    path = tmp_path / "protocol.toml"
+    path.write_text(
+        'name = "x"\n[scan]\nwidth_px = 1024\nheight_px = 1024\npixel_nm = 0.2\ndwell_us = 1.0\n'
+        f"[processing]\ndiameter_nm = 6.3\n{processing}\n"
+    )
+    check = check_image_size(read_protocol(path))
+    assert check.ok and says in check.detail
+    assert ("too coarse" in check.detail) is bool(processing)

@@ -14,6 +14,7 @@ from controller.common.exit_codes import ExitCode
 from controller.engine import Engine
 from controller.model.commands import Answer, StopWhen
 from controller.model.events import (
+    Alerted,
     Event,
     FrameRecorded,
     SessionStarted,
@@ -62,6 +63,11 @@ def test_a_stop_takes_effect_at_its_moment_and_can_be_resumed(tmp_path: Path, ca
     again = Run(open_session(tmp_path / "s"))
     assert again.go() is ExitCode.OK
     assert again.of(SessionStarted)[0].resumed
+    left_a = len(TILTS_A) - case.frames_a
+    assert [event.text for event in again.of(Alerted) if event.where == "resume"] == [
+        f"session resumed; A: {case.frames_a} tilts recorded, {left_a} left; "
+        f"B: 0 tilts recorded, {len(TILTS_B)} left"
+    ]
     assert tilts(tmp_path / "s", "A") == TILTS_A
     assert tilts(tmp_path / "s", "B") == TILTS_B
 

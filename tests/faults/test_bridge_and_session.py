@@ -240,7 +240,7 @@ def test_a_session_that_was_frozen_takes_a_new_lease_and_continues() -> None:
         assert_whole(setup)
         events = (setup.folder / "audit").read_text()
     assert events.count('"holder": "the session"') == 2
-    assert "right to act on the column has ended" in events or "(its lease) has expired" in events
+    assert "no longer controls the microscope" in events
 
 
 def stop_itself_after_a_frame(event: Event) -> None:
@@ -268,7 +268,7 @@ def test_a_second_session_is_refused_while_the_first_one_runs() -> None:
 
         run_in(setup, intrude)
         assert_whole(setup)
-    assert "the session is in charge" in refused[0]
+    assert "the session controls the microscope" in refused[0]
 
 
 @pytest.mark.parametrize("at_once", [False, True], ids=["later", "at once"])

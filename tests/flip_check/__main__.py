@@ -70,7 +70,7 @@ def _line(trial: Trial) -> str:
         f"{'' if trial.correct else 'WRONG '}{specimen.packing.value} "
         f"{specimen.diameter_nm:g} nm, {trial.action.value} at {trial.in_plane_deg:.1f} degrees: "
         f"{check.found} (flipped {check.flipped_score:.2f}, same side "
-        f"{check.same_side_score:.2f}, runner-up {check.runner_up_score:.2f})"
+        f"{check.same_side_score:.2f}, next best {check.runner_up_score:.2f})"
     )
 
 

@@ -58,6 +58,9 @@ def fit() -> SphereFit:
 def test_own_diameters_improve_the_positions(fit: SphereFit) -> None:
     found = measure_positions(fit, np.log1p(CHANGES), EXACT)
     equal = measure_positions(fit, np.zeros(len(TRUTH)), EXACT)
+    without_errors = measure_positions(fit, np.log1p(CHANGES), None)
+    assert np.array_equal(without_errors.centres_nm, found.centres_nm)
+    assert np.isnan(without_errors.errors_nm).all()
     assert rms_nm(found.centres_nm) < min(rms_nm(fit.centres_nm), rms_nm(equal.centres_nm))
 
 

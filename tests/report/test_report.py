@@ -123,7 +123,7 @@ CASES = [
             "2 700",
             "exit surface",
             "exit side",
-            "runner-up",
+            "next best",
             "frame is off the centre by 4.1 px, limit 4.0: retaking it (A#7)",
             "moving to an assembly 727 nm away on the map (flip-map)",
             "au-assembly started on simulated column",

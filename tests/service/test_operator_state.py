@@ -13,6 +13,7 @@ from controller.model.events import (
     Event,
     Level,
     OperatorState,
+    PauseCause,
     Phase,
     PhaseFinished,
     PhaseStarted,
@@ -35,6 +36,10 @@ def plan(dose: float, budget: float) -> Event:
 
 def answered(value: str) -> PromptAnswered:
     return PromptAnswered(prompt_id="flip-check", value=value, by="operator")
+
+
+def paused(reason: str, cause: PauseCause) -> StateChanged:
+    return StateChanged(state=State.PAUSED, reason=reason, pause_cause=cause)
 
 
 DOUBT = advised("B", "fit")
@@ -155,6 +160,24 @@ CASES: tuple[tuple[str, Iterable[Event], OperatorState, str], ...] = (
         (ALARM, Alerted(level=Level.WARNING, text="slow")),
         OperatorState.STOP_NOW,
         "stage stuck",
+    ),
+    (
+        "a pause that ends by itself",
+        (paused("no beam", PauseCause.PASSING),),
+        OperatorState.WAIT,
+        "no beam",
+    ),
+    (
+        "a pause for a person",
+        (paused("valves closed", PauseCause.FAULT),),
+        OperatorState.YOUR_TURN,
+        "valves closed",
+    ),
+    (
+        "a pause that has ended by itself",
+        (paused("no beam", PauseCause.PASSING), StateChanged(state=State.RUNNING)),
+        OperatorState.GOOD,
+        "",
     ),
     ("an alarm that is over", (ALARM, StateChanged(state=State.RUNNING)), OperatorState.GOOD, ""),
     (

@@ -168,7 +168,7 @@ def test_a_read_only_screen_gives_no_commands(session: Session) -> None:
         text = shown(app)
         assert "read-only" in text and "Retract the holder" not in text
         assert "a answers" not in text and "dualtilt answer flip done" in text
-        assert "Pause" not in text and "Stop" not in text and "Detach" in text
+        assert "Pause" not in text and "Stop" not in text and "Leave" in text
         await pilot.press("space", "x", "a", "enter")
         await pilot.pause(0.2)
 

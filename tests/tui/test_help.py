@@ -56,7 +56,7 @@ def test_help_explains_every_key() -> None:
         ),
         pytest.param(
             [*upto_flip(), *script.flipped()],
-            ("flipped", "same side up", "runner-up", "residual tilt"),
+            ("flipped", "same side up", "next best", "residual tilt"),
             id="flip",
         ),
     ],

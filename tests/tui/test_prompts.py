@@ -201,7 +201,7 @@ def test_the_keys_in_the_last_line_of_a_prompt_work(session: Session, key: str, 
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
         await until_shown(app, pilot, "Retract the holder")
         offered = lines(app)[-1]
-        assert all(word in offered for word in ("Later", "Stop…", "Log", "Help", "Detach"))
+        assert all(word in offered for word in ("Later", "Stop…", "Log", "Help", "Leave"))
         assert "Pause" not in offered
         await pilot.press(key)
         await until_shown(app, pilot, seen)

@@ -14,6 +14,7 @@ from textual.pilot import Pilot
 from controller.common.exit_codes import ExitCode
 from controller.model.events import (
     Event,
+    PauseCause,
     ProcessingFailed,
     PromptOpened,
     Record,
@@ -56,6 +57,13 @@ CASES = (
         "YOUR TURN",
         "?",
         "valves closed",
+    ),
+    Case(
+        "a pause that ends by itself",
+        (StateChanged(state=State.PAUSED, reason="no beam", pause_cause=PauseCause.PASSING),),
+        "WAIT",
+        "…",
+        "no beam",
     ),
     Case(
         "failed processing",

@@ -15,6 +15,7 @@ from controller.model.events import (
     Level,
     PauseAsked,
     ProcessingFailed,
+    ProcessingProgressed,
     PromptAnswered,
     State,
     StateChanged,
@@ -54,7 +55,7 @@ def test_phases_image_state_and_alert_are_always_in_view(size: tuple[int, int]) 
         assert sum(any(block in row for block in "▘▝▀▖▌▞▛▗▚▐▜▄▙▟█") for row in image) > 10
         assert "running" in rows[-3] and rows[-3].rstrip().endswith("GOOD")
         assert re.search(r"! 19:0\d:\d\d frame is off the centre by 4.1 px", rows[-2])
-        assert "q Detach" in rows[-1]
+        assert "q Leave" in rows[-1]
         assert any("log" in row and "─" in row for row in rows) == (size[0] >= 200)
 
     drive(body, size=size)
@@ -70,7 +71,7 @@ def test_it_follows_a_changed_size() -> None:
         await pilot.resize_terminal(80, 24)
         await pilot.pause()
         assert "log" in wide[1] and len(wide[1]) == 200
-        assert "frame A#41" in lines(app)[1] and "q Detach" in lines(app)[-1]
+        assert "frame A#41" in lines(app)[1] and "q Leave" in lines(app)[-1]
 
     drive(body)
 
@@ -207,7 +208,7 @@ def test_the_palette_has_every_action_but_quit() -> None:
         post(app, upto_a41())
         await pilot.pause()
         titles = {command.title for command in app.get_system_commands(app.screen)}
-        assert {"Pause", "Stop…", "Next view", "Zoom", "Log", "Detach", "Theme"} <= titles
+        assert {"Pause", "Stop…", "Next view", "Zoom", "Log", "Leave", "Theme"} <= titles
         assert not {"Quit", "Go on", "Answer the prompt", "Open report"} & titles
 
     drive(body)
@@ -311,11 +312,13 @@ def test_typed_text_filters_the_log() -> None:
         pytest.param("a#41", "A#41 live residual", "A#37", id="any case"),
         pytest.param("a# -residual", "A#41/73", "residual", id="a minus sign leaves out"),
         pytest.param("-", "A#41 live residual", "beam ON", id="a minus sign alone, while typing"),
+        pytest.param("", "A#41 live residual", "SIRT", id="progress is hidden at first"),
+        pytest.param("sirt", "A: SIRT 50%", "residual", id="a word shows progress"),
     ],
 )
 def test_words_select_lines_of_the_log(words: str, is_shown: str, is_hidden: str) -> None:
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
-        post(app, upto_a41())
+        post(app, [*upto_a41(), ProcessingProgressed(job="A", stage="SIRT", fraction=0.5)])
         await pilot.pause()
         await pilot.press("l")
         await pilot.pause()

@@ -66,7 +66,7 @@ def test_first_line_and_list_show_the_present_target(
         app.post_message(QueueArrived(queue(ROWS[:4])))
         await until_shown(app, pilot, "grid · east 4/4")
         rows = lines(app)
-        assert "[ A 41/73 ]" in rows[0] and "t Targets" in rows[-1] and "q Detach" in rows[-1]
+        assert "[ A 41/73 ]" in rows[0] and "t Targets" in rows[-1] and "q Leave" in rows[-1]
         assert any("▶ east" in row and "A 41/73" in row for row in rows) == list_beside
         assert any("✗ loose" in row and "set aside" in row for row in rows) == list_beside
         assert sum("┤" in row for row in rows) > 2  # the plots keep their room

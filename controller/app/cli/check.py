@@ -61,8 +61,8 @@ def all_checks(path: Path, out: Path, bridge: Path | None) -> Iterator[Checked]:
     from controller.procedures.preflight import check_processing, check_writing
 
     wrong = wrong_settings(path) and validate(path)
-    detail = "; ".join(wrong) or f"{path} is valid"
-    yield Checked(name="protocol", ok=not wrong, detail=detail)
+    for detail in wrong or [f"{path} is valid"]:
+        yield Checked(name="protocol", ok=not wrong, detail=detail)
     yield check_writing(_existing(out))
     protocol = None if wrong else read_protocol(path)
     yield check_processing(protocol.processing.device if protocol else "auto")

@@ -49,9 +49,9 @@ def run_experiment(experiment: Experiment, folder: Path, progress: Progress) -> 
     series = [_as_read(dual.a, "A")]
     if experiment.series_b:
         series.append(_as_read(dual.b, "B"))
-    failure = ""
+    failure, settings = "", ProcessSettings(analysis=False)  # the truth is known
     try:
-        process_all(series, folder, ProcessSettings(), progress=within(progress, 0.0, PROCESSED))
+        process_all(series, folder, settings, progress=within(progress, 0.0, PROCESSED))
     except ProcessingError as error:
         failure = str(error)
     try:

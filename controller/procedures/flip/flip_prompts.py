@@ -32,14 +32,12 @@ def flip_prompt(protocol: Protocol, seen: str, *, searched_nm: float, simulated:
     wedge_deg = 180 - (max(tilts_deg) - min(tilts_deg))
     lines = (
         seen,
-        "1. Retract the holder and take the grid out.",
+        "1. Retract the holder, take out the grid.",
         "2. Turn it upside-down: half a turn about an axis in its plane.",
-        "3. Put it back. If you can choose, rotate it in its plane by about 90 degrees: series B "
-        f"then also fills the missing wedge of {wedge_deg:.0f} degrees of series A.",
-        "4. Insert the holder; when the vacuum is good again, open the valves. "
-        f"{_view(protocol, searched_nm)}",
-        "5. Change no setting of scan or detector: rotation, mirroring, size and gain stay as in "
-        "series A.",
+        "3. Put it back, if you can turned by about 90° in its plane: series B then also fills the "
+        f"missing wedge of A ({wedge_deg:.0f}°).",
+        f"4. Insert the holder; at good vacuum open the valves. {_view(protocol, searched_nm)}",
+        "5. Leave scan and detector as in series A: rotation, mirroring, size, gain.",
         *((REHEARSAL,) if simulated else ()),
     )
     return Prompt(
@@ -75,11 +73,11 @@ def _view(protocol: Protocol, searched_nm: float) -> str:
     if protocol.only_flips:
         return "Leave the stage at zero: the targets are searched around it."
     by_hand = _by_hand(protocol)
-    itself = "" if by_hand else " Height and focus are then set automatically."
+    itself = "" if by_hand else " Height and focus are set automatically."
     if not searched_nm:
         return f"Bring the same assembly into view{by_hand}.{itself}"
     reach = f"within {searched_nm / 1000:.2g} µm of the image centre"
-    return f"Bring the same assembly {reach}{by_hand}. The session searches it there.{itself}"
+    return f"Bring the same assembly {reach}{by_hand}; it is searched there.{itself}"
 
 
 def _by_hand(protocol: Protocol) -> str:

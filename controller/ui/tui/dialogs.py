@@ -23,8 +23,13 @@ from controller.service import status_text
 from controller.ui.tui.dialog_keys import DialogKeys
 from controller.ui.tui.layout import LINES_AROUND_BODY, log_cells, side_cells
 
-LINES_AROUND_STEPS = 8
-"""Lines of border, title, gaps, reason and command."""
+LINES_AROUND_STEPS = 5
+"""Lines of border, title and command (two)."""
+LINES_OF_GAPS = 2
+"""Lines of the gaps around the choices; a low terminal has none."""
+LINES_OF_REASON = 1
+LOW_LINES = 30
+"""Height below which a terminal is low."""
 REDRAWN_AFTER_S = 1.0
 """Time after which a prompt and the screen around it are drawn again (s)."""
 IGNORE_KEYS_S = 0.5
@@ -89,7 +94,7 @@ class PromptDialog(ModalScreen[Answer | None]):
         Binding("x", "app.stop", "Stop…"),
         Binding("l", "app.log", "Log"),
         Binding("question_mark,f1", "app.help", "Help", key_display="?"),
-        Binding("q", "app.detach", "Detach"),
+        Binding("q", "app.detach", "Leave"),
     ]
 
     def __init__(self, prompt: Prompt) -> None:
@@ -124,8 +129,12 @@ class PromptDialog(ModalScreen[Answer | None]):
         """Cover the numbers, not the image."""
         self._dialog.styles.width = side_cells(event.size)
         self._dialog.styles.margin = (0, log_cells(event.size), 2, 0)
-        room = event.size.height - LINES_AROUND_BODY - LINES_AROUND_STEPS
-        self._instructions.styles.max_height = max(3, room - self._choices.option_count)
+        low = event.size.height < LOW_LINES
+        self._dialog.set_class(low, "low")
+        taken = LINES_AROUND_BODY + LINES_AROUND_STEPS + self._choices.option_count
+        taken += 0 if low else LINES_OF_GAPS
+        taken += LINES_OF_REASON if self.prompt.needs_reason else 0
+        self._instructions.styles.max_height = max(3, event.size.height - taken)
         self.call_after_refresh(self._show_title)
 
     def _show_title(self) -> None:

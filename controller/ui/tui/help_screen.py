@@ -34,7 +34,8 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ("c", "contrast: automatic, full range, strong"),
         (
             "l",
-            "the event log; / filters it: words to find, -word to leave out, beam for beam on/off",
+            "the event log; / filters it: words to find, -word to leave out; beam on/off and "
+            "progress of processing are shown if a word asks for them",
         ),
         ("o", "open the report"),
         ("?  f1", "this page"),
@@ -46,6 +47,11 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         (
             "? YOUR TURN",
             "the data are good; the session waits for you, at a prompt or in a pause",
+        ),
+        (
+            "… WAIT",
+            "the data are good; the session waits for the microscope or the disk, and goes on by "
+            "itself",
         ),
         ("▲ STOP AT END", "the data on disk are useful; the next series must not start like this"),
         ("■ STOP NOW", "to continue wastes dose or time"),
@@ -116,7 +122,7 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
     "flip": (
         ("flipped", "correlation, up to 1, of B's first images with the flipped object of A"),
         ("same side up", "the same with the object only rotated in its plane"),
-        ("runner-up", "score of the next best pose: it must be clearly lower"),
+        ("next best", "the same for the next best pose: it must be clearly lower"),
         (
             "residual tilt",
             "tilt of the grid in its seat, against A; offset: distance from the image centre",

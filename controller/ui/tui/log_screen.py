@@ -31,7 +31,7 @@ class LogScreen(Screen[None]):
         self._words: list[str] = []
         # kept here, not queried: a resize event may still come while the screen closes
         self._filter = Input(
-            placeholder="filter: A# flip, -tilt leaves out, beam shows beam on/off",
+            placeholder="filter: A# flip, -tilt leaves out; beam, % show beam, progress",
             id="filter",
             compact=True,
         )

@@ -17,6 +17,6 @@ PALETTE = (
     ("Go on after this target", "do not stop after it", "go_on_after_target"),
     ("Log", "every event, with a filter", "log"),
     ("Open report", "in a browser", "open_report"),
-    ("Detach", "close the screen; the session continues", "detach"),
+    ("Leave", "close the screen; the session continues", "detach"),
 )
 """Commands by name: title, explanation, action."""

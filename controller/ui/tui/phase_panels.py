@@ -245,7 +245,7 @@ def _flip_result(status: SessionStatus) -> Lines:
     scores = (
         ("flipped", flip.flipped_score),
         ("same side up", flip.same_side_score),
-        ("runner-up", flip.runner_up_score),
+        ("next best", flip.runner_up_score),
     )
     return [
         *outcome,

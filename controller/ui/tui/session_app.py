@@ -93,7 +93,7 @@ class SessionApp(App[None]):
         Binding("l", "log", "Log"),
         Binding("o", "open_report", "Report"),
         Binding("question_mark,f1", "help", "Help", key_display="?"),
-        Binding("q", "detach", "Detach"),
+        Binding("q", "detach", "Leave"),
     ]
 
     def __init__(
@@ -298,7 +298,7 @@ class SessionApp(App[None]):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Return all actions by name, for the command palette."""
         for command in super().get_system_commands(screen):
-            if command.title != "Quit":  # Textual's own; Detach does the same
+            if command.title != "Quit":  # Textual's own; Leave does the same
                 yield command
         for name, explanation, action in PALETTE:
             if self._allowed(screen).get(action, True):

@@ -24,6 +24,7 @@ STATE_MARKS = {
 OPERATOR_STYLES = {
     OperatorState.GOOD: f"bold {GOOD}",
     OperatorState.YOUR_TURN: f"bold {WARNING}",
+    OperatorState.WAIT: f"bold {WARNING}",
     OperatorState.STOP_AT_END: f"bold {WARNING}",
     OperatorState.STOP_NOW: BAD,
 }
@@ -84,7 +85,7 @@ def alert_line(status: SessionStatus, width: int) -> Text:
     The newest alert is also shown if it contains the reason, or if the state line gives it.
     """
     state, reason = status.operator_state, status.operator_reason
-    is_in_state_line = state is OperatorState.YOUR_TURN
+    is_in_state_line = state in (OperatorState.YOUR_TURN, OperatorState.WAIT)
     newest = status.alerts[-1] if status.alerts else None
     hidden = len(status.alerts)
     if reason and not is_in_state_line and (newest is None or reason not in newest.alert.text):

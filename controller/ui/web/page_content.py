@@ -27,6 +27,7 @@ from controller.ui.web.session_reader import SessionReader
 TONES = {
     OperatorState.GOOD: "good",
     OperatorState.YOUR_TURN: "warn",
+    OperatorState.WAIT: "warn",
     OperatorState.STOP_AT_END: "warn",
     OperatorState.STOP_NOW: "bad",
 }
