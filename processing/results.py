@@ -333,6 +333,8 @@ class Counts(Result):
 class Summary(Result):
     """Contents of summary.json."""
 
+    version: str = ""
+    """Version of dualtilt that made the results; empty in those of earlier versions."""
     counts: Counts
     verdict: Verdict | None = None
     """Verdict on the fused count, or on that of A if there is no fused one."""

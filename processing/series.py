@@ -166,8 +166,3 @@ class TiltSeries:
             recorded_at=self.elapsed[chosen],
             other_angles=tuple((source, angles[chosen]) for source, angles in self.other_angles),
         )
-
-
-def section_name(section: int) -> str:
-    """Return the place of an image in a stack, as sections and as people count."""
-    return f"section {section} (image {section + 1})"

@@ -126,6 +126,8 @@ class Layer(Immutable):
     number: int = Field(ge=1)
     """1 is the surface."""
     particles: int
+    particles_error: float | None = None
+    """Change of this number when the errors of the positions are added again."""
     depth_nm: float
     """Mean distance from the surface of the assembly's body."""
     depth_error_nm: float | None = None
@@ -153,6 +155,8 @@ class Structure(Immutable):
     """Number of particles that overlap several others, or belong to other objects."""
     surface: int
     """Number of particles at the surface, whose structure is not known."""
+    surface_error: float | None = None
+    """Change of this number when the errors of the positions are added again."""
     shares: dict[StructureType, Measured]
     """Share of the particles with a closed shell, 0 to 1, by structure."""
     neighbour_distance_nm: Measured

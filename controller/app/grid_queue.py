@@ -24,6 +24,7 @@ from controller.report.grid_page import as_text
 from controller.session.folder import SessionFolder
 from controller.session.folder_lock import FolderLock
 from controller.session.grid_folder import GridFolder
+from controller.session.known_bridge import remember_bridge
 from controller.session.queue_journal import QueueJournal, QueueOpened
 from processing.files.atomic import remove_file, replace_text
 
@@ -99,6 +100,7 @@ def run_grid(
             contextlib.closing(QueueJournal(grid.journal)) as journal,
         ):
             remove_file(grid.stop_request)
+            remember_bridge(SessionFolder(grid.path), bridge)
             _open(journal, protocol)
             sessions = GridSessions(grid, protocol, bridge, headless=headless)
             return _run(grid, protocol, journal, sessions, say)

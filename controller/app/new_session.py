@@ -73,7 +73,7 @@ def require_connection_file(bridge: Path | None) -> None:
         what = "is no" if bridge.exists() else "no such"
         raise UsageError(
             f"--bridge {bridge}: {what} connection file; `dualtilt bridge` names it when it is "
-            "ready"
+            "ready; with certificates it is session/bridge.json of --make-certs"
         ) from None
 
 

@@ -20,6 +20,7 @@ from controller.service.service_address import NoSessionError, read_address
 from controller.service.session_client import NotAnsweringError, ServiceClient, SessionGoneError
 from controller.session.folder import SessionFolder
 from controller.session.folder_lock import remove_if_unused
+from controller.session.known_bridge import remember_bridge
 
 READY_WITHIN_S = 600.0
 """Longest wait for the session process to accept connections (s).
@@ -162,6 +163,7 @@ def start(folder: SessionFolder, bridge: Path | None) -> subprocess.Popen[bytes]
         The process ended at once; carries its last line.
     """
     before = _token(folder)
+    remember_bridge(folder, bridge)
     command = python_module_command("controller.app.session_process", str(folder.path))
     command += ["--bridge", str(bridge.absolute())] if bridge else []
     with ctrl_c_sets_event() as pressed:

@@ -9,7 +9,7 @@ class ExitCode(IntEnum):
     OK = 0
     """Done without problems."""
     INTERNAL_ERROR = 1
-    """Error in dualtilt itself; --debug shows where."""
+    """Error in dualtilt itself; `dualtilt --debug VERB ...` shows where."""
     USAGE = 2
     """Wrong arguments, protocol or input file; nothing was changed."""
     BRIDGE = 3

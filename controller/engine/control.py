@@ -242,8 +242,19 @@ class Control:
             raise StopRequestedError
         self.checkpoint()
 
-    def suspend(self, reason: str, ready: Callable[[], bool] | None = None) -> None:
+    def suspend(
+        self,
+        reason: str,
+        ready: Callable[[], bool] | None = None,
+        cause: PauseCause | None = None,
+    ) -> None:
         """Pause with the beam blanked until the operator goes on or `ready` returns True.
+
+        Parameters
+        ----------
+        cause
+            Cause of the pause; by default a fault that passes, or, without `ready`, one that the
+            operator has to deal with.
 
         Raises
         ------
@@ -252,10 +263,10 @@ class Control:
         """
         self._raise_if_stopping()
         self._blank()
-        kind = PauseCause.FAULT if ready is None else PauseCause.PASSING
+        usual = PauseCause.FAULT if ready is None else PauseCause.PASSING
         with self._changed:
             self._raise_if_stopping()  # a stop requested during blanking finds no pause to end
-            self._apply(Trigger.PAUSE, reason, kind)
+            self._apply(Trigger.PAUSE, reason, cause or usual)
         self._wait_while_paused(ready)
 
     def _wait_while_paused(self, ready: Callable[[], bool] | None = None) -> None:

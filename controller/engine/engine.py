@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 from controller.common.errors import (
@@ -31,6 +32,7 @@ from controller.model.events import (
     BeamChanged,
     FrameWithdrawn,
     Level,
+    PauseCause,
     Phase,
     PhaseFinished,
     PhaseStarted,
@@ -183,6 +185,7 @@ class Engine:
                 + sum(step.dose_e_per_A2 for step in left),
                 dose_budget_e_per_A2=self._plan.dose_budget_e_per_A2,
                 resumed=session.resumed,
+                version=version("dualtilt"),
             )
         )
         if session.resumed:
@@ -255,6 +258,7 @@ class Engine:
                 self._control.suspend(
                     f"{reason}; resumes automatically when there is room on the disk",
                     self._session.has_disk_space,
+                    PauseCause.HANDS,
                 )
 
     def _is_left_out(self, step: Tilt, context: Context) -> bool:

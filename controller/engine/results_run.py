@@ -13,7 +13,7 @@ from controller.engine.control import Control
 from controller.engine.remaining import steps_to_do
 from controller.engine.run_to_end import raise_worst, run_to_end
 from controller.engine.states import Trigger
-from controller.model.events import Level, Phase, PhaseFinished, PhaseStarted, Publish
+from controller.model.events import Level, PauseCause, Phase, PhaseFinished, PhaseStarted, Publish
 from controller.model.plan import make_plan
 from controller.model.processing_jobs import ProcessingJobs
 from controller.model.steps import Fuse, Process, Report
@@ -95,8 +95,9 @@ class ResultsRun:
         except OSError as error:
             reason = f"{step.id}: {self._session.folder.path}: {error.strerror or error}"
             self._control.suspend(
-                f"{reason}; continues automatically when there is room on the disk",
+                f"{reason}; resumes automatically when there is room on the disk",
                 self._session.has_disk_space,
+                PauseCause.HANDS,
             )
             return False
         return True

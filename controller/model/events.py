@@ -60,6 +60,8 @@ class PauseCause(StrEnum):
     """The operator asked for it."""
     PASSING = "passing"
     """A fault that passes: the pause ends by itself when it is over."""
+    HANDS = "hands"
+    """Something that a person has to do: the pause ends by itself when the session sees it done."""
     FAULT = "fault"
     """A fault that the operator has to deal with."""
 
@@ -98,6 +100,8 @@ class SessionStarted(Data):
     planned_dose_e_per_A2: float
     dose_budget_e_per_A2: float
     resumed: bool = False
+    version: str = ""
+    """Version of dualtilt; empty in older logs."""
 
 
 class StateChanged(Data):
@@ -106,6 +110,8 @@ class StateChanged(Data):
     reason: str = ""
     pause_cause: PauseCause | None = None
     """Cause of the pause; None in every other state."""
+    session: str = ""
+    """Folder that the command which ends a pause has to name; empty if one session runs."""
 
 
 class PauseAsked(Data):

@@ -71,7 +71,8 @@ def check_rotation(
         context.alert(
             Level.ALARM,
             f"the image is unlike its neighbour ({found:.2f}, usually {np.median(usual):.2f}): "
-            "the stage may be at another angle than it reports",
+            "the stage may be at another angle than it reports: pause, and compare it with the "
+            "display of the goniometer",
             step_id,
         )
     return found

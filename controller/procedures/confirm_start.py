@@ -81,6 +81,6 @@ def _prompt(shot: Frame, found: Checked, planned: str) -> Prompt:
         text=f"All checks of the column and the session passed.\n"
         f"Object: {found.detail}.\n"
         f"Planned: {planned}.\n"
-        f"`look` takes another shot of {shot.info.dose_e_per_A2:.1f} e/Å².",
+        f"`look` takes another low-dose shot of {shot.info.dose_e_per_A2:.1f} e/Å².",
         choices=choices,
     )

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 from controller.common.errors import DualtiltError, SafetyStopError
 from controller.model.base import SeriesName
 from controller.model.commands import Answer
-from controller.model.events import Alerted, Level, Publish
+from controller.model.events import Alerted, Level, PauseCause, Publish
 from controller.model.processing_jobs import ProcessingJobs
 from controller.model.prompts import Prompt
 from controller.model.protocol import Protocol as SessionProtocol
@@ -49,8 +49,13 @@ class Operator(Protocol):
     def ask(self, step_id: str, prompt: Prompt) -> Answer:
         """Wait for the answer to a prompt."""
 
-    def suspend(self, reason: str, ready: Callable[[], bool] | None = None) -> None:
-        """Pause until the operator continues, or until `ready` returns True."""
+    def suspend(
+        self,
+        reason: str,
+        ready: Callable[[], bool] | None = None,
+        cause: PauseCause | None = None,
+    ) -> None:
+        """Pause until the operator goes on, or until `ready` returns True."""
 
 
 @dataclass(kw_only=True)
@@ -95,6 +100,7 @@ class ResultsContext:
                     f"{what} cannot be written to {self.session.folder.path}: {reason}; "
                     "it is kept in memory; resumes automatically when there is room",
                     self.make_room_check(),
+                    PauseCause.HANDS,
                 )
 
     def make_room_check(self) -> Callable[[], bool]:

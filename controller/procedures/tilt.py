@@ -197,7 +197,7 @@ def _expose_with_retakes(
         if judgement.verdict is FrameVerdict.DIM and attempt >= protocol.quality.max_retakes:
             context.operator.suspend(
                 f"{step_name(step.id)}: frame {judgement.reason}; check beam, valves and screen, "
-                "then continue"
+                "then go on"
             )
         if judgement.verdict is FrameVerdict.SHIFTED and location is not None:
             centre_object(context, step.id, location, protocol.scan.pixel_nm)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 
 from controller.common.open_inside import open_inside
 from controller.model.base import SeriesName
+from controller.model.count_verdict import CountVerdict, Trust
 from controller.model.events import (
     ENDED,
     Alerted,
     Checked,
+    Counted,
     Event,
     FlipChecked,
     FrameRecorded,
@@ -98,8 +100,7 @@ def warnings_and_answers(data: ReportData) -> str:
     ]
     course = [
         (_clock(record), text(event_text.mark(record)), text(event_text.event_line(record)))
-        for record in data.records
-        if _changed_the_course(record.event)
+        for record in _course(data.records)
     ]
     listed = "".join(f"<li>{text(warning)}</li>" for warning in dict.fromkeys(warnings))
     return section(
@@ -110,17 +111,34 @@ def warnings_and_answers(data: ReportData) -> str:
     ) or section("Warnings, answers and overrides", "<p>None.</p>")
 
 
+def _course(records: Sequence[Record]) -> Iterator[Record]:
+    """Give the records without which the data cannot be judged, and the end of each pause."""
+    paused = False
+    for record in records:
+        event = record.event
+        if isinstance(event, StateChanged):
+            goes_on = paused and event.state is State.RUNNING
+            paused = event.state is State.PAUSED
+            if goes_on:
+                yield record
+        if _changed_the_course(event):
+            yield record
+
+
 def _changed_the_course(event: Event) -> bool:
     """Return True for an event without which the data cannot be judged.
 
     These are alerts, failed checks, a flip that was not accepted, a stage that was moved to the
-    object, repeated and skipped tilts, failed processing, pauses, stops, and the start of each run.
+    object, repeated and skipped tilts, failed processing, counts that are not trusted, pauses,
+    stops, and the start of each run.
     """
     match event:
         case StateChanged(state=state):
             return state in ENDED or state is State.PAUSED
         case Checked(ok=False) | FlipChecked(accepted=False):
             return True
+        case Counted(live=False, verdict=CountVerdict(state=state)):
+            return state is not Trust.TRUSTED
         case _:
             return isinstance(
                 event,

@@ -53,7 +53,8 @@ def _lead(found: Json) -> str:
     )
     return (
         f"{number(found['particles'])} particles: {number(closed)} with a closed shell of "
-        f"neighbours, of which the shares are, and {number(found['surface'])} at the surface"
+        "neighbours, of which the shares are, and "
+        f"{_with_error(found['surface'], found.get('surface_error'), '.0f')} at the surface"
         f"{false if left_out else ''}.{positions}"
         f"{again if found['grains'] or found['planes'] else ''}"
     )
@@ -203,7 +204,7 @@ def _layers(found: Json) -> str:
     rows = [
         (
             number(layer["number"]),
-            number(layer["particles"]),
+            _with_error(layer["particles"], layer.get("particles_error"), ".0f"),
             _with_error(layer["depth_nm"], layer.get("depth_error_nm"), ".1f"),
             _measured(layer["neighbour_distance_nm"], ".3f"),
             _with_error(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
 from controller.common.atomic import replace_text
 from controller.common.errors import UsageError
 from controller.report.html import text
-from controller.report.report_data import read_report_data
+from controller.report.report_data import Json, read_report_data
 from controller.report.sections import page_sections
 from controller.report.title import title_block
 from controller.report.views.page_parts import views
@@ -43,7 +44,7 @@ def write_report(folder: Path) -> Path:
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}; {shown.policy}">'
         f"<title>{text(name)} – dualtilt</title><style>{style}</style></head><body><main>"
         f"{title_block(data)}{page_sections(data, shown.figure)}"
-        f"<footer>Written by dualtilt. To write it again: <code>dualtilt report "
+        f"<footer>{_made_by(data.summary)} To write it again: <code>dualtilt report "
         f"{text(folder.resolve())}</code></footer></main>{shown.scripts}</body></html>\n"
     )
     path = folder / REPORT
@@ -52,6 +53,13 @@ def write_report(folder: Path) -> Path:
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
     return path
+
+
+def _made_by(summary: Json) -> str:
+    """Say which versions of dualtilt made the report and the results."""
+    made = summary.get("version")
+    of = f" Results by dualtilt {text(made)}." if made else ""
+    return f"Written by dualtilt {text(version('dualtilt'))}.{of}"
 
 
 def _style(package: str, file: str) -> str:

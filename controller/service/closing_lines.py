@@ -25,7 +25,7 @@ def closing_lines(folder: Path, status: SessionStatus, lost: str) -> Iterator[st
         Reason why the session no longer answers; empty if it answers.
     """
     if not status.ended:
-        yield lost or f"detached; the session continues: dualtilt attach {quoted(folder)}"
+        yield lost or f"screen closed; the session continues: dualtilt attach {quoted(folder)}"
         return
     yield state_and_reason(status.state, status.reason)
     if status.report:

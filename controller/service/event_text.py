@@ -17,6 +17,7 @@ from controller.model.events import (
     FrameWithdrawn,
     Level,
     PauseAsked,
+    PauseCause,
     Phase,
     PhaseFinished,
     PhaseStarted,
@@ -103,10 +104,17 @@ def event_line(record: Record) -> str:
 
 
 def plain_line(record: Record) -> str:
-    """Return a whole line of plain text: time, sign, event, and the command that ends a pause."""
+    """Return a whole line of plain text: time, sign, event, and what ends a pause."""
     line = f"{time_of_day(record.at)} {mark(record):<2} {event_line(record)}".rstrip()
-    paused = isinstance(record.event, StateChanged) and record.event.state is State.PAUSED
-    return f"{line}  (end the pause: dualtilt pause --go-on)" if paused else line
+    match record.event:
+        case StateChanged(state=State.PAUSED, pause_cause=cause, session=session):
+            command = status_text.go_on_command(session)
+            by_itself = cause in (PauseCause.PASSING, PauseCause.HANDS)
+            if by_itself:
+                return f"{line}  (goes on by itself; {command} goes on WITHOUT waiting)"
+            return f"{line}  (end the pause: {command})"
+        case _:
+            return line
 
 
 def advice_line(event: Advised) -> str:
@@ -157,6 +165,7 @@ def _session_line(event: SessionStarted) -> str:
         f" {tilts}, {status_text.duration(event.planned_s)}, dose"
         f" {status_text.kilo_dose(event.planned_dose_e_per_A2)} of at most"
         f" {status_text.kilo_dose(event.dose_budget_e_per_A2)} ke/Å²"
+        f"{f'; dualtilt {event.version}' if event.version else ''}"
     )
 
 

@@ -18,6 +18,7 @@ from controller.common.errors import DualtiltError
 from controller.common.open_inside import LinkRefusedError
 from controller.model.commands import Answer, StopWhen
 from controller.model.events import State
+from controller.service import status_text
 from controller.service.previews import read_preview
 from controller.service.session_status import SessionStatus
 from controller.service.session_store import SessionStore
@@ -128,7 +129,8 @@ def check_answer(status: SessionStatus, answer: Answer) -> str:
     """Return the reason why an answer does not fit the open prompt; empty if it fits."""
     prompt = status.prompt
     if prompt is None and status.state is State.PAUSED:
-        return f"no prompt is open; the session is paused ({status.reason}): dualtilt pause --go-on"
+        command = status_text.go_on_command(status.paused_session)
+        return f"no prompt is open; the session is paused ({status.reason}): {command}"
     if prompt is None:
         return f"no prompt is open: {answer.prompt_id!r} needs no answer now"
     if answer.prompt_id != prompt.id:

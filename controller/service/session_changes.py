@@ -81,6 +81,7 @@ def state_changed(status: SessionStatus, event: StateChanged) -> Changes:
         "state": event.state,
         "reason": event.reason,
         "pause_cause": event.pause_cause,
+        "paused_session": event.session,
         "prompt": None if ended else status.prompt,
         "pausing": status.pausing and not ended,
         "standing_alarm": "" if event.state is State.RUNNING else status.standing_alarm,

@@ -23,7 +23,7 @@ from controller.common.atomic import ANY_READER, OWNER_ONLY, remove_file, replac
 from controller.common.connection_limits import limits_for, open_files_limit
 from controller.common.exit_codes import ExitCode
 from controller.common.rpc_server import TokenDaemon
-from controller.model.events import Event, PromptOpened, Record
+from controller.model.events import Event, PromptOpened, Record, State, StateChanged
 from controller.service.remote_objects import (
     CONTROL,
     VIEW,
@@ -186,11 +186,16 @@ class SessionService:
                 return
 
     def _with_session_named(self, record: Record) -> Record:
-        """Add the session's folder to a prompt if an answer has to name it."""
-        if not isinstance(record.event, PromptOpened) or not others_run(self._folder):
-            return record
-        prompt = record.event.prompt.model_copy(update={"session": str(self._folder)})
-        return record.model_copy(update={"event": PromptOpened(prompt=prompt)})
+        """Add the session's folder to a prompt or a pause if its commands have to name it."""
+        named = {"session": str(self._folder)}
+        match record.event:
+            case PromptOpened(prompt=prompt) if others_run(self._folder):
+                event: Event = PromptOpened(prompt=prompt.model_copy(update=named))
+            case StateChanged(state=State.PAUSED) as paused if others_run(self._folder):
+                event = paused.model_copy(update=named)
+            case _:
+                return record
+        return record.model_copy(update={"event": event})
 
     def _run_log(self) -> None:
         """Log the records from the queue and write status.json, until None comes."""

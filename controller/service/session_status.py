@@ -183,6 +183,8 @@ class SessionStatus(Data):
     reason: str = ""
     pause_cause: PauseCause | None = None
     """Cause of the pause, which decides who ends it; None in every other state."""
+    paused_session: str = ""
+    """Folder that the command which ends the pause has to name; empty if one session runs."""
     operator_state: OperatorState = OperatorState.GOOD
     """Advice to the operator, with its reason below."""
     operator_reason: str = ""

@@ -134,9 +134,14 @@ def flip_change(event: FlipChecked) -> str:
     return f"size {-event.shrinkage:+.1%}, signal {event.signal_ratio - 1:+.1%} against A"
 
 
+def state_word(state: State) -> str:
+    """Return the state of the engine in a word or two."""
+    return "asks you" if state is State.WAITING else state.value
+
+
 def state_and_reason(state: State, reason: str) -> str:
     """Return the state of the engine and its reason."""
-    return f"{state.value}: {reason}" if reason else state.value
+    return f"{state_word(state)}: {reason}" if reason else state_word(state)
 
 
 def operator_advice(status: SessionStatus) -> str:
@@ -153,6 +158,16 @@ def answer_command(prompt: Prompt, choice: str) -> str:
 def answer_words(prompt: Prompt, choice: str) -> str:
     """Return a choice as `dualtilt answer` takes it, with the reason that it needs."""
     return f'{choice} --reason "…"' if choice in prompt.needs_reason else choice
+
+
+def go_on_command(session: str) -> str:
+    """Return the command that ends a pause; `session` is the folder that it has to name, or ''."""
+    return f"dualtilt pause{folder_argument(session)} --go-on"
+
+
+def folder_argument(session: str) -> str:
+    """Return the folder of a session as a command takes it; empty if it runs alone."""
+    return f" {shlex.quote(session)}" if session else ""
 
 
 def session_option(prompt: Prompt) -> str:

@@ -185,6 +185,11 @@ class SessionFolder:
         return self.path / "run"
 
     @property
+    def known_bridge(self) -> Path:
+        """Path of the connection file of the last run's bridge."""
+        return self.run / "bridge"
+
+    @property
     def lock(self) -> Path:
         return self.path / "lock"
 

@@ -25,11 +25,11 @@ ORDER = (
 )
 
 LABELS = {
-    "frame": "Image",
+    "frame": "Frame",
     "slice-A": "Slice of A",
     "slice-B": "Slice of B",
-    "slice-fused": "Slice of both",
-    "slice-difference": "B less A",
+    "slice-fused": "Slice, fused",
+    "slice-difference": "B - A",
     FLIP_PREDICTION: "A and prediction",
     FLIP_CHECK: "Flip check",
     SPECTRUM: "Power spectrum",

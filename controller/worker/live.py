@@ -118,7 +118,8 @@ class LiveSeries:
         self._in_volume[frame.section] = frame
         self._publish_tilt(frame, tilt)
         if fault := self._frame_check.fault(pixels, tilt):
-            text = f"{fault} at {frame.actual_deg:+.1f}°; record this tilt again"
+            remedy = "record it again (r, with enough tilts to reach it)"
+            text = f"{fault} at {frame.actual_deg:+.1f}°; {remedy}"
             self._publish(
                 Advised(
                     series=self._series,

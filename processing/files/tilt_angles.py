@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from processing.files.rawtlt import LARGEST_DEG
 from processing.files.said import SaidAngles
-from processing.series import section_name
 
 AGREE_DEG = 1.5
 """Largest difference between planned and measured angles of one image."""
@@ -99,7 +98,7 @@ def choose_angles(said: Sequence[SaidAngles], images: int, stack: str) -> Chosen
                 None,
                 notes=tuple(notes),
                 refusal=(
-                    f"{chosen.source} and {other.source} disagree: {section_name(worst)} at "
+                    f"{chosen.source} and {other.source} disagree: section {worst} at "
                     f"{chosen.angles_deg[worst]:.2f} or {other.angles_deg[worst]:.2f} degrees; "
                     "say which is right with --angles FILE"
                 ),
@@ -132,8 +131,7 @@ def _impossible(source: SaidAngles) -> str:
     if not wrong.size:
         return ""
     angle = source.angles_deg[wrong[0]]
-    place = section_name(int(wrong[0]))
-    return f"{source.source}: {angle:g} degrees, in {place}, is not a tilt angle"
+    return f"{source.source}: {angle:g} degrees, in section {wrong[0]}, is not a tilt angle"
 
 
 def _same_set(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:

@@ -256,7 +256,7 @@ def require_few_candidates(number: int, series: Sequence[TiltSeries], diameter_n
 def _second_size_doubt(hinted: int) -> tuple[str, ...]:
     if not hinted:
         return ()
-    objects = f"{hinted} weaker objects" if hinted > 1 else "1 weaker object"
+    objects = f"{hinted} fainter objects" if hinted > 1 else "1 fainter object"
     return (f"{objects} may be particles of a second kind, which only a new search looks for",)
 
 

@@ -7,6 +7,7 @@ process.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -234,14 +235,14 @@ def summarise(
 
 
 def write_summarised(session: str | Path, found: Summary) -> Summary:
-    """Write a summary with the names of all files of the results."""
+    """Write a summary with the version of dualtilt and the names of all files of the results."""
     folder = Path(session) / PROCESSED
     files = {
         path.name.replace(".", "_"): f"{PROCESSED}/{path.name}"
         for path in sorted(folder.iterdir())
         if path.suffix in (".mrc", ".csv", ".xyz")
     }
-    summary = found.model_copy(update={"files": files})
+    summary = found.model_copy(update={"version": version("dualtilt"), "files": files})
     replace_text(folder / SUMMARY, summary.model_dump_json(indent=2) + "\n")
     return summary
 

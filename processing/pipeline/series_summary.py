@@ -6,7 +6,7 @@ import numpy as np
 
 from processing.align.alignment import Alignment
 from processing.results import ImageAlignment, LeftOut, Sampling, SeriesSummary
-from processing.series import Bools, TiltSeries, section_name
+from processing.series import Bools, TiltSeries
 
 
 def left_out_images(
@@ -77,7 +77,7 @@ def _image_name(series: TiltSeries, section: int) -> str:
     """Return the name of an image's tilt, ``A#12``, or its place in the stack."""
     if series.tilt_numbers:
         return f"{series.name}#{series.tilt_numbers[section]}"
-    return f"series {series.name}: {section_name(section)}"
+    return f"series {series.name}: section {section}"
 
 
 def summary_in_recorded_pixels(summary: SeriesSummary, sampling: Sampling) -> SeriesSummary:

@@ -28,7 +28,7 @@ single series were right up to 1.45 and missed particles from 1.7 on.
 """
 
 MOST_MISPLACED = 0.005
-"""Largest share of particles that may stand at a wrong place in a trusted count."""
+"""Largest share of particles that may have wrong positions in a trusted count."""
 MOST_BESIDE_PLACES = 0.02
 """Weaker spheres for each particle, beside coarse tilts, above which the count is doubtful. Both
 series of 165 nm in 6 degree steps have 0.003 where 99.9 % of the particles are in the right places,
@@ -80,26 +80,28 @@ RULES = (
     Rule(
         "ambiguous",
         Cause.SEVERAL_SIZES,
-        "for each particle {0:.2f} weaker objects were not counted",
+        "{0:.2f} fainter objects per particle were found and not counted: smaller particles, or "
+        "false ones",
         0.15,
     ),
     Rule(
         "beside_places",
         Cause.UNDERSAMPLED,
-        "coarse tilts, and for each particle {0:.2f} weaker spheres: particles may stand beside "
-        "their true places",
+        "coarse tilt steps, and {0:.2f} fainter spheres per particle: some particles may have "
+        "wrong positions",
         MOST_BESIDE_PLACES,
     ),
     Rule(
         "misplaced",
         Cause.UNDERSAMPLED,
-        "{0:.1%} of the particles may stand at a wrong place",
+        "{0:.1%} of the particles may have wrong positions",
         MOST_MISPLACED,
     ),
     Rule(
         "missed",
         Cause.SEVERAL_SIZES,
-        "something else shows beside the particles, on {0:.0%} of their area",
+        "the images show more than the particles counted, on {0:.0%} of their area: another size "
+        "or material",
         0.02,
     ),
     Rule(
@@ -117,7 +119,7 @@ RULES = (
     Rule(
         "worst_view",
         Cause.ALIGNMENT,
-        "one image leaves {0:.0%} unexplained near the particles",
+        "one image leaves {0:.0%} unexplained near the particles: find it with dualtilt inspect",
         LARGEST_UNEXPLAINED,
     ),
     Rule(
@@ -141,7 +143,8 @@ RULES = (
     Rule(
         "exit_blur",
         Cause.EXIT_SIDE,
-        "the exit side is blurred by {0:.2f} diameters, by the beam or by wrong places: record B",
+        "particles on the exit side are blurred by {0:.2f} diameters, by the beam or by wrong "
+        "positions: record B",
         0.3,
     ),
     Rule(

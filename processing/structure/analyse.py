@@ -30,7 +30,9 @@ from processing.structure_results import (
 
 FEWEST_IN_INTERIOR = 10
 """Fewest particles in the interior whose means have an error."""
-
+USUAL_DISTANCES_NM = (0.2, 1000.0)
+"""Distances of neighbours, from those of atoms to those of the largest particles that transmit
+electrons (nm)."""
 DENSEST = 0.9
 """Packing fraction above which the diameters cannot be those of these particles: equal spheres fill
 0.74 at most, and two sizes little more."""
@@ -98,6 +100,9 @@ def analyse_structure(
         particles=len(first.members),
         left_out=int((~kept).sum()),
         surface=int(neighbours.at_surface.sum()),
+        surface_error=float(
+            repeats.change(lambda one: np.array(float(one.neighbours.at_surface.sum())))
+        ),
         shares=_shares(repeats),
         neighbour_distance_nm=distance,
         neighbour_spread_nm=spread.value,
@@ -114,7 +119,7 @@ def analyse_structure(
         layers=layer_results(repeats),
         position_error_nm=error.nm,
         position_error_source=error.source,
-        notes=[*notes, *_few_in_interior(interior), *too_large],
+        notes=[*notes, *_few_in_interior(interior), *_unusual(distance), *too_large],
     )
     return StructureAnalysis(
         summary, particle_structure(repeats, kept), *_correlations(repeats, error.nm)
@@ -130,6 +135,14 @@ def _few_in_interior(number: int) -> list[str]:
         f"only {particles} in the interior, without a neighbour at the surface: distances, "
         "coordination and packing there are no mean of the assembly, and their errors do not hold"
     ]
+
+
+def _unusual(distance: Measured) -> list[str]:
+    """Return a warning in one line where no particles that transmit electrons are so far apart."""
+    nearest_nm, furthest_nm = USUAL_DISTANCES_NM
+    if nearest_nm <= distance.value <= furthest_nm:
+        return []
+    return [f"neighbours are {distance.value:.3g} nm apart: check the unit of the coordinates"]
 
 
 def _too_large(packing: Measured, distance: Measured) -> str:

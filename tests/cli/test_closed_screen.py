@@ -50,7 +50,7 @@ CASES = [
         "detached",
         SessionStatus(state=State.RUNNING),
         "",
-        ["detached; the session continues: dualtilt attach /data/au"],
+        ["screen closed; the session continues: dualtilt attach /data/au"],
         ExitCode.OK,
     ),
     Case("killed", SessionStatus(state=State.RUNNING), GONE, [GONE], ExitCode.BRIDGE),

@@ -66,6 +66,22 @@ def test_an_unwatched_session_is_named_with_one_way_to_end_it(tmp_path: Path) ->
     assert f"dualtilt attach {tmp_path}" in said
 
 
+def test_resume_uses_the_bridge_of_the_last_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    protocol = (
+        'name = "x"\n[column]\nkind = "bridge"\n'
+        "[scan]\nwidth_px = 64\nheight_px = 64\npixel_nm = 1.0\ndwell_us = 1.0\n"
+    )
+    folder, gone = SessionFolder.create(tmp_path / "s", protocol), tmp_path / "gone.json"
+    monkeypatch.setattr(start_session, "READY_WITHIN_S", 0.2)
+    with pytest.raises(EndedEarlyError):
+        start_and_watch(folder, gone, headless=True)
+    folder.journal.touch()
+    assert main(["resume", str(folder.path), "--headless"]) == ExitCode.USAGE
+    assert f"--bridge {gone}: no such connection file" in capsys.readouterr().err
+
+
 def test_a_session_that_is_not_ready_in_time_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -282,7 +282,13 @@ def test_a_simulated_specimen_that_cannot_be_meant_is_refused(
         ("", "[shower]\ncurrent_pA = 4e-11", "shower.current_pA: must be 0.1 to 100000 pA"),
         ("", "[processing]\ndiameter_nm = 40.0", "give 2 to 32 nm"),
         ("", "[processing]\ncrop_px = [0, 0, 65, 20]", "crop 65 x 20 px from column 0, row 0"),
-        ("", "[processing]\nmemory_limit_GB = 0.001", "voxels need about 0.0021 GB"),
+        ("", "[processing]\nmemory_limit_GB = 0.001", "must be 0.01 to 100000 GB"),
+        (
+            "[scan]\nwidth_px = 64\nheight_px = 64",
+            "[processing]\nbin = 1\nmemory_limit_GB = 0.01\n"
+            "[scan]\nwidth_px = 256\nheight_px = 256",
+            "voxels need about 0.13 GB",
+        ),
         ("", "[processing]\nbin = 8", "bin 8 leaves 8 x 8 px"),
     ],
 )

@@ -18,6 +18,7 @@ from controller.model.events import (
     Event,
     FrameRecorded,
     Level,
+    PauseCause,
     PromptAnswered,
     PromptOpened,
     State,
@@ -58,8 +59,8 @@ class Unseen:
 
 
 UNSEEN = [
-    Unseen("valves open", ManualValves, "column valves are OPEN", {"valves_open": False}),
-    Unseen("stage not at zero", OffZero, "alpha +4.00 degrees", {"at": None}),
+    Unseen("valves open", ManualValves, "column valves: OPEN", {"valves_open": False}),
+    Unseen("stage not at zero", OffZero, "stage: NOT at zero: alpha +4.00°", {"at": None}),
 ]
 
 
@@ -85,7 +86,9 @@ def test_the_flip_prompt_waits_for_valves_and_stage(tmp_path: Path, case: Unseen
     run = Run(open_session(tmp_path / "s"), microscope, on_event=mend)
     assert run.go() is ExitCode.OK
     (reason,) = pauses_of(run)
-    assert case.why in reason and reason.endswith("resumes automatically when it is ready")
+    assert case.why in reason and "the session goes on by itself when this is done" in reason
+    (cause,) = {event.pause_cause for event in run.of(StateChanged) if event.pause_cause}
+    assert cause is PauseCause.HANDS
     assert prompt_text(run).startswith(
         "Checked: beam blanked, stage at zero, column valves closed."
     )
@@ -132,6 +135,6 @@ def test_the_session_waits_for_closed_valves_after_the_flip(tmp_path: Path) -> N
     run = Run(open_session(tmp_path / "s"), microscope, on_event=hands)
     assert run.go() is ExitCode.OK
     out, back_in = pauses_of(run)
-    assert "the column valves are OPEN: close them" in out
-    assert "the column valves are closed: open them" in back_in
+    assert "column valves: OPEN: close them at the column" in out
+    assert "column valves: CLOSED: open them at the column" in back_in
     assert len([e for e in run.of(FrameRecorded) if e.frame.series == "B"]) == 4

@@ -87,7 +87,7 @@ def test_the_flip_is_checked_without_maps(tmp_path: Path) -> None:
     ("maps", "advice"),
     [
         pytest.param(
-            "true", "within 0.46 µm of the image centre; it is searched there.", id="maps"
+            "true", "within 0.46 µm of the image centre; the session finds it there.", id="maps"
         ),
         pytest.param("false", "Bring the same assembly into view", id="no maps"),
     ],

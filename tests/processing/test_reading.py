@@ -162,7 +162,7 @@ RESOLVED = [
     Resolved(
         "an angle of no stage, and a list",
         {"A.rawtlt": LIST, "A.mrc.mdoc": IMPOSSIBLE["1e308"]},
-        r"A\.mrc\.mdoc: 1e\+308 degrees, in section 3 \(image 4\), is not a tilt angle; .*not used",
+        r"A\.mrc\.mdoc: 1e\+308 degrees, in section 3, is not a tilt angle; .*not used",
     ),
     Resolved(
         "a gap in the numbers",
@@ -231,7 +231,7 @@ def test_what_facts_decide_is_used_and_said(case: Resolved, tmp_path: Path) -> N
         pytest.param(
             {"A.rawtlt": LIST, "A.mrc.mdoc": mdoc(angles=TILTS + np.eye(5)[3] * 5)},
             mrc(GREY),
-            r"A.mrc.mdoc and A.rawtlt disagree: section 3 \(image 4\) at 15.00 or 10.00.*--angles",
+            r"A.mrc.mdoc and A.rawtlt disagree: section 3 at 15.00 or 10.00.*--angles",
             id="angles",
         ),
         pytest.param(

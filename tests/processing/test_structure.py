@@ -276,6 +276,18 @@ def test_coordination_and_its_error_hold_in_each_layer(packing: Packing) -> None
 
 
 @pytest.mark.parametrize("packing", IN_BULK)
+def test_numbers_of_particles_have_errors(packing: Packing) -> None:
+    true, found = (one(packing).summary for one in (true_structure, disturbed_structure))
+    numbers = [(true.surface, found.surface, found.surface_error)]
+    numbers += [
+        (own.particles, layer.particles, layer.particles_error)
+        for own, layer in zip(true.layers, found.layers, strict=False)
+    ]
+    for number, shown, error in numbers:
+        assert error is not None and abs(shown - number) < 5 * max(1.0, error)
+
+
+@pytest.mark.parametrize("packing", IN_BULK)
 def test_positions_with_errors_have_the_same_coordination_and_depths(packing: Packing) -> None:
     """The end of the first shell is not one of many equal bins; holes are no surface."""
     true, found = true_structure(packing), disturbed_structure(packing)
@@ -343,6 +355,19 @@ def test_diameters_in_a_wrong_unit_give_no_packing_fraction() -> None:
     summary = analyse_structure(points, np.full(len(points), 63.0)).summary
     assert summary.packing_fraction is None
     assert any("check the unit of the diameters" in note for note in summary.notes)
+
+
+@pytest.mark.parametrize(
+    ("unit", "is_noted"),
+    [
+        pytest.param(1.0, False, id="nm"),
+        pytest.param(1000.0, True, id="nm taken for micrometres"),
+        pytest.param(0.01, True, id="far too close"),
+    ],
+)
+def test_distances_in_a_wrong_unit_are_noted(unit: float, is_noted: bool) -> None:
+    notes = analyse_structure(unit * stacked("ABC" * 4)).summary.notes
+    assert any("check the unit of the coordinates" in note for note in notes) is is_noted
 
 
 def test_a_particle_in_a_hole_of_the_packing_is_left_out() -> None:

@@ -117,7 +117,7 @@ def test_two_kinds_are_named_and_no_reason_for_doubt(found: tuple[Case, SeriesRe
     assert any(f"particles of 2 {differ}" in line for line in result.warnings)
     verdict = result.detection.count.verdict
     assert verdict is not None and verdict.state is not Trust.REFUSED
-    assert not any("weaker objects" in line for line in verdict.reasons)
+    assert not any("fainter objects" in line for line in verdict.reasons)
 
 
 def test_without_a_second_search_the_count_is_doubtful_and_its_interval_holds_both(

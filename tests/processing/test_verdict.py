@@ -179,4 +179,4 @@ def test_process_refuses_rods(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 def test_places_that_the_images_leave_open_are_told_in_plain_words() -> None:
     reasons = judge(Fitness(misplaced=0.019)).reasons
-    assert reasons == ("1.9% of the particles may stand at a wrong place",)
+    assert reasons == ("1.9% of the particles may have wrong positions",)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from controller.model.base import SeriesName
+from controller.model.count_verdict import CountVerdict, Trust
 from controller.model.events import (
     RECORD,
     Alerted,
@@ -78,6 +79,16 @@ FINISHED: list[Event] = [
     Counted(which="fused", n=2878, n_low=2850, n_high=2920, tilts_used=50, live=False),
     StateChanged(state=State.FINISHED),
 ]
+DOUBTED = Counted(
+    which="A",
+    n=2700,
+    n_low=2000,
+    n_high=3400,
+    tilts_used=25,
+    live=False,
+    final_residual_px=0.1,
+    verdict=CountVerdict(state=Trust.DOUBTFUL, reasons=("the exit side is blurred",)),
+)
 WARNED: list[Event] = [
     Alerted(
         level=Level.WARNING,

@@ -19,6 +19,7 @@ from processing.results import SeriesInputs
 from processing.structure.analyse import analyse_structure
 from processing.structure_results import Measured, Structure, StructureType
 from tests.report.session_events import (
+    DOUBTED,
     FAILED,
     FINISHED,
     FLIPPED,
@@ -73,6 +74,7 @@ NEW_ERRORS = (
     "normal_error_deg",
     "depth_error_nm",
     "coordination_error",
+    "surface_error",
 )
 SHARES = {
     StructureType.FCC: Measured(value=0.96, error=0.107),
@@ -168,6 +170,24 @@ CASES = [
             *recorded("A")[30:],
         ],
         says=("stopped: by the operator", "au-assembly resumed on simulated column"),
+    ),
+    Case(
+        "paused, and counted with a doubt",
+        [
+            STARTED[0].model_copy(update={"version": "0.1.0"}),
+            *STARTED[1:],
+            *recorded("A")[:30],
+            StateChanged(state=State.PAUSED, reason="A#8: valves closed"),
+            StateChanged(state=State.RUNNING, reason="resumed automatically"),
+            *recorded("A")[30:],
+            DOUBTED,
+        ],
+        says=(
+            "paused: A#8: valves closed",
+            "running: resumed automatically",
+            "particles A: 2700 doubtful; final residual 0.1 px; the exit side is blurred",
+            "; dualtilt 0.1.0",
+        ),
     ),
     Case(
         "processing failed",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from controller.model.count_verdict import CountVerdict, Trust
 from controller.model.events import (
     Alerted,
     Checked,
@@ -23,6 +24,24 @@ from tests.support import scripted_session as script
 from tests.support.status_events import count, ended_early, frame, judged, status_after
 
 ALARM = Alerted(level=Level.ALARM, text="stage stuck")
+
+
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        pytest.param(Trust.TRUSTED, "6744 ± 6", id="trusted: with its interval"),
+        pytest.param(Trust.DOUBTFUL, "6744 doubtful", id="doubtful: without an interval"),
+        pytest.param(Trust.REFUSED, "refused", id="refused: without a number"),
+    ],
+)
+def test_a_count_shows_what_its_verdict_allows(state: Trust, text: str) -> None:
+    verdict = CountVerdict(state=state, reasons=("several sizes",))
+    counted = Counted(
+        which="A", n=6744, n_low=6738, n_high=6750, tilts_used=73, live=False, verdict=verdict
+    )
+    assert status_text.count(counted) == text
+    assert f"particles A: {text}" in event_line(Record(seq=0, at="", event=counted))
+    assert status_text.count(status_after(counted).counts["A"].latest) == text
 
 
 @pytest.mark.parametrize(

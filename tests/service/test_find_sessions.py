@@ -12,8 +12,10 @@ from controller.app.cli.main import main
 from controller.common.errors import DualtiltError, UsageError
 from controller.common.exit_codes import ExitCode
 from controller.common.runtime_folder import runtime_folder
-from controller.model.events import PromptOpened, Record
+from controller.model.commands import Answer
+from controller.model.events import PromptOpened, Record, State, StateChanged
 from controller.service import event_text, session_client, status_text
+from controller.service.remote_objects import check_answer
 from controller.service.service_address import ADDRESS_FILE, read_address
 from controller.service.session_client import (
     ServiceClient,
@@ -72,6 +74,23 @@ def test_the_command_of_an_answer_names_the_session_while_two_run(
     command = status_text.answer_command(status.prompt, "done")
     assert command == f"dualtilt answer flip done --session '{folder}'"
     assert f"done | stop --session '{folder}'" in event_text.event_line(records[-1])
+
+
+def test_the_command_that_ends_a_pause_names_the_session_while_two_run(
+    session: Session, tmp_path: Path
+) -> None:
+    records: list[Record] = []
+    folder = tmp_path / "of two"
+    folder.mkdir()
+    second = SessionService(folder, records.append)
+    second.serve(RecordingEngine())
+    second.publish(StateChanged(state=State.PAUSED, reason="valves closed"))
+    second.flush()
+    second.close(ExitCode.OK)
+    command = f"dualtilt pause '{folder}' --go-on"
+    assert f"(end the pause: {command})" in event_text.plain_line(records[-1])
+    answer = Answer(prompt_id="flip", value="done")
+    assert check_answer(second.store.status, answer).endswith(f": {command}")
 
 
 def test_the_command_of_an_answer_names_no_session_that_runs_alone(session: Session) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.model.count_verdict import CountVerdict, Trust
 from controller.model.events import (
     Alerted,
     Counted,
@@ -59,6 +60,12 @@ def final(residual_px: float) -> Counted:
         live=False,
         final_residual_px=residual_px,
     )
+
+
+def judged_count(state: Trust) -> Counted:
+    """Return a final count of A with its verdict."""
+    verdict = CountVerdict(state=state, reasons=("most are noise",))
+    return final(0.1).model_copy(update={"verdict": verdict})
 
 
 FITTING = (0.1,) * FIRST_TILTS
@@ -160,6 +167,19 @@ CASES: tuple[tuple[str, Iterable[Event], OperatorState, str], ...] = (
         (ALARM, Alerted(level=Level.WARNING, text="slow")),
         OperatorState.STOP_NOW,
         "stage stuck",
+    ),
+    (
+        "a final count that is refused",
+        (judged_count(Trust.REFUSED),),
+        OperatorState.STOP_AT_END,
+        "count of A refused: most are noise",
+    ),
+    ("a final count that is doubtful", (judged_count(Trust.DOUBTFUL),), OperatorState.GOOD, ""),
+    (
+        "a pause that ends when somebody has done something",
+        (paused("the valves are open", PauseCause.HANDS),),
+        OperatorState.YOUR_TURN,
+        "the valves are open",
     ),
     (
         "a pause that ends by itself",

@@ -46,7 +46,7 @@ class Case:
 
 
 CASES = (
-    Case("pause", "pause", ExitCode.OK, ("pause",), "pausing, beam blanked"),
+    Case("pause", "pause", ExitCode.OK, ("pause",), "pausing after the current step"),
     Case("go on", "pause --go-on", ExitCode.OK, ("go on",), "going on"),
     Case("retake", "retake", ExitCode.OK, (("retake", 1),), "1 tilt is recorded again"),
     Case("retake 3", "retake --tilts 3", ExitCode.OK, (("retake", 3),), "3 tilts are recorded"),

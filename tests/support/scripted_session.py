@@ -244,10 +244,10 @@ def flip() -> Iterator[Event]:
     yield PhaseFinished(phase=Phase.A)
     yield PhaseStarted(phase=Phase.FLIP)
     yield BeamChanged(blanked=True, current_pA=70.0)
-    yield Checked(name="beam blanked", ok=True, detail="blanked")
-    stage = "alpha +0.00 degrees, x +0, y +0, z +0 nm"
-    yield Checked(name="stage at zero", ok=True, detail=stage)
-    yield Checked(name="valves closed", ok=True, detail="closed")
+    yield Checked(name="beam", ok=True, detail="blanked")
+    stage = "at zero: alpha +0.00°, x +0, y +0, z +0 nm"
+    yield Checked(name="stage", ok=True, detail=stage)
+    yield Checked(name="column valves", ok=True, detail="closed")
     yield StateChanged(state=State.WAITING, reason="for the grid to be flipped")
     yield PromptOpened(prompt=FLIP_PROMPT)
 
@@ -257,7 +257,7 @@ def flipped() -> Iterator[Event]:
     yield PromptAnswered(prompt_id="flip", value="done", by="operator")
     yield StateChanged(state=State.RUNNING)
     yield Checked(name="vacuum", ok=True, detail="good")
-    yield Checked(name="valves open", ok=True, detail="open")
+    yield Checked(name="column valves", ok=True, detail="open")
     yield Checked(name="drift", ok=True, detail="0.11 nm/s, limit 0.5")
     yield Checked(name="height", ok=True, detail="stage moved -42 nm")
     yield Checked(name="focus", ok=True, detail="at +8 nm")

@@ -12,6 +12,7 @@ from controller.model.events import (
     Event,
     Phase,
     PhaseStarted,
+    PreviewReady,
     State,
     StateChanged,
 )
@@ -103,7 +104,7 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
             "Planned: 73 + 74 tilts, 38 minutes",
             "look ",
             "dualtilt answer preflight start",
-            "waiting Ready to start",
+            "asks you: Ready to start",
         ),
     ),
     "shower": (
@@ -139,6 +140,22 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
             "Leave",
         ),
     ),
+    "series A, with its structure and a pixel size": (
+        [
+            *upto_a41(),
+            PreviewReady(view="frame", path="previews/frame.npy", pixel_nm=1.4),
+            Counted(
+                which="A",
+                n=6700,
+                n_low=6650,
+                n_high=6750,
+                tilts_used=41,
+                live=True,
+                structure="fcc 61 %, hcp 14 %, 5 grains",
+            ),
+        ],
+        ("A alone   6700 ± 50", "fcc 61 %, hcp 14 %, 5 grains", "shift ", " nm  live residual"),
+    ),
     "series A, no data yet": (
         [script.started(FOLDER), *chain.from_iterable(part() for part in UP_TO_A), SERIES_STARTED],
         ("[ A 0/73 ]", "A alone   not counted yet", "no data yet"),
@@ -168,7 +185,7 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
             "4. Insert the holder",
             "done",
             "dualtilt answer flip done",
-            "? waiting",
+            "? asks you: Flip the grid",
             "? YOUR TURN",
             "PgDn Scroll",
             "| B expected",
@@ -182,7 +199,7 @@ PHASES: dict[str, tuple[list[Event], tuple[str, ...]]] = {
             "0.83",
             "▲ STOP AT END",
             "▲ back-to-flip or retake-image: same side up",
-            "? waiting · dualtilt answer flip-check back-to-flip ",
+            "? asks you: dualtilt answer flip-check back-to-flip ",
             "(2 alerts, l)",
             "override",
             "flip-check",

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Static
 
 from controller.common.exit_codes import ExitCode
 from controller.model.commands import Answer, StopWhen
 from controller.model.events import Event, PauseAsked, State, StateChanged
 from controller.service.session_server import SessionService
+from controller.ui.tui import session_app
 from controller.ui.tui.session_app import SessionApp
 from tests.support import scripted_session as script
 from tests.tui.sessions import FLIP, REFUSED, WAIT_UNTIL_KEYS_COUNT, Session, until, until_shown
@@ -254,3 +257,28 @@ def test_the_screen_can_close_when_the_session_has_ended(session: Session) -> No
 def test_only_the_screen_needs_textual(module: str) -> None:
     code = f"import sys, {module}; sys.exit('textual' in sys.modules or 'scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "command"),
+    [
+        pytest.param("x", "dualtilt stop{folder} --when after-tilt", id="stop"),
+        pytest.param("r", "dualtilt retake{folder} --tilts 1", id="retake"),
+    ],
+)
+@pytest.mark.parametrize("others", [False, True], ids=["alone", "beside another session"])
+def test_the_command_in_a_dialog_names_the_session_while_two_run(
+    session: Session, monkeypatch: pytest.MonkeyPatch, key: str, command: str, others: bool
+) -> None:
+    monkeypatch.setattr(session_app, "others_run", lambda folder: others)
+    folder = f" {shlex.quote(str(session.folder))}" if others else ""
+
+    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
+        await until_shown(app, pilot, "5/73")
+        await pilot.press(key)
+        await pilot.pause()
+        assert str(app.screen.query_one("#command", Static).render()) == command.format(
+            folder=folder
+        )
+
+    drive(body, session.app())

@@ -221,7 +221,7 @@ def test_advice_has_its_reason() -> None:
         post(app, [*upto_flip(), failed])
         await pilot.pause()
         state, alert, _ = lines(app)[-3:]
-        assert "waiting Flip the grid" in state and "▲ STOP AT END" in state
+        assert "asks you: Flip the grid" in state and "▲ STOP AT END" in state
         assert "▲ processing A failed: out of memory" in alert and "(1 alert, l)" in alert
 
     drive(body)

@@ -20,6 +20,7 @@ from processing.series import TiltSeries
 from tests.support.frames import recorded_frame
 
 TILTS = 8
+ORDER = "fcc 61 %, 5 grains"
 PROTOCOL = 'name = "live"\n[scan]\nwidth_px = 64\nheight_px = 64\npixel_nm = 1.0\ndwell_us = 1.0\n'
 REFUSED = Verdict(state=Trust.REFUSED, reasons=("only noise",), causes=(Cause.NOISE,))
 
@@ -100,7 +101,7 @@ def test_advice_on_more_tilts_follows_the_counts_and_is_taken_back(
         return newest
 
     monkeypatch.setattr(count_module, "SeriesCounter", lambda settings: counting(count))
-    monkeypatch.setattr(count_module, "structure_line", lambda table, count: "")
+    monkeypatch.setattr(count_module, "structure_line", lambda table, count: ORDER)
     monkeypatch.setattr(count_module, "in_recorded_pixels", lambda alignment, sampling: None)
     monkeypatch.setattr(count_module, "write_refined_alignment", lambda *args: None)
     sent: list[Reply] = []
@@ -201,7 +202,7 @@ def test_order_of_the_counts_during_b(
     monkeypatch.setattr(count_module, "reduce_to_counting_size", lambda result: result)
     monkeypatch.setattr(count_module, "SeriesCounter", lambda settings: alone)
     monkeypatch.setattr(count_module, "FusedCounter", lambda a, settings: together)
-    monkeypatch.setattr(count_module, "structure_line", lambda table, count: "")
+    monkeypatch.setattr(count_module, "structure_line", lambda table, count: ORDER)
     monkeypatch.setattr(count_module, "in_recorded_pixels", lambda alignment, sampling: None)
     monkeypatch.setattr(count_module, "write_refined_alignment", lambda *args: None)
     sent: list[Reply] = []
@@ -212,4 +213,6 @@ def test_order_of_the_counts_during_b(
         CountFrames(series="B", frames=frames, tilts_left=20)
     )
     events = [reply.event for reply in sent if isinstance(reply, Published)]
-    assert [event.which for event in events if isinstance(event, Counted)] == order
+    counted = [event for event in events if isinstance(event, Counted)]
+    assert [event.which for event in counted] == order
+    assert {event.structure for event in counted} == {ORDER}

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
             return _follow(folder, args)
     except KeyboardInterrupt:
         if not reader_has_gone.is_set():
-            print("detached; the session continues", file=sys.stderr)
+            print("screen closed; the session continues", file=sys.stderr)
         return ExitCode.OK
 
 

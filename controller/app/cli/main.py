@@ -31,7 +31,7 @@ VERBS = {
     "attach": "show a running session again: its screen, or text without a terminal",
     "serve": "show a session in a browser, read-only, while it runs and afterwards",
     "answer": "answer the open prompt of a running session",
-    "pause": "pause a running session with the beam blanked; --go-on ends the pause",
+    "pause": "pause a running session after the current step, beam blanked; --go-on ends the pause",
     "retake": "record the last tilts of the running series again",
     "complete": "record all tilts of the running series, though its count is settled",
     "stop": "stop a running session; `dualtilt resume` continues it",
@@ -176,7 +176,8 @@ def _run_words(words: list[str]) -> int:
             raise
         summary = f"{type(error).__name__}: {error}".splitlines()[0]
         return _print_error(
-            f"internal error: {summary} (run again with --debug)", ExitCode.INTERNAL_ERROR
+            f"internal error: {summary} (run again as: dualtilt --debug ...)",
+            ExitCode.INTERNAL_ERROR,
         )
 
 

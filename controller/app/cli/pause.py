@@ -24,5 +24,6 @@ def run(args: argparse.Namespace) -> int:
             client.go_on()
         else:
             client.pause()
-    print(f"{folder}: {'going on' if args.go_on else 'pausing, beam blanked'}")
+    pausing = "pausing after the current step; only then is the beam blanked"
+    print(f"{folder}: {'going on' if args.go_on else pausing}")
     return ExitCode.OK

@@ -170,7 +170,5 @@ def _print_picture(examined: Examined) -> None:
 
 def _image_name(examined: Examined, section: int) -> str:
     """Return the name of an image's tilt in a session, else its place in the stack."""
-    from processing.series import section_name
-
     frame = examined.frames.get(section)
-    return section_name(section) if frame is None else frame.name
+    return f"section {section}" if frame is None else frame.name

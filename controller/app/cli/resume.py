@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from controller.app.cli.run import BRIDGE_HELP, say
+from controller.app.cli.run import say
 
 COMPLETE_HELP = "first take back the early end of a series: record the tilts that it left out"
 COMPLETE_IN_GRID = (
     "--complete: not for a target of a grid, whose queue has gone on; `dualtilt complete` has all "
     "tilts of a series recorded while it is recorded"
 )
+BRIDGE_HELP = "connection file of the bridge; that of the last run if not given"
 REBUILD_HELP = "first rebuild a damaged journal from its good lines, the stacks and the mdocs"
 RETAKE_HELP = "first have the tilts of damaged frames recorded again, and of frames cut off a stack"
 
@@ -38,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from controller.service.status_file import last_status
     from controller.session.folder import SessionFolder
     from controller.session.grid_folder import GridFolder
+    from controller.session.known_bridge import known_bridge
 
     if is_grid(args.folder):
         if args.complete:
@@ -45,10 +47,10 @@ def run(args: argparse.Namespace) -> int:
         for repair in ("rebuild-journal", "retake-damaged"):
             if getattr(args, repair.replace("-", "_")):
                 raise UsageError(f"--{repair} needs a session: {args.folder}/sessions/NAME")
-        require_bridge(GridFolder(args.folder).protocol, args.bridge)
-        return run_grid(
-            GridFolder(args.folder.absolute()), args.bridge, say, headless=args.headless
-        )
+        queue = GridFolder(args.folder.absolute())
+        bridge = args.bridge or known_bridge(SessionFolder(queue.path))
+        require_bridge(queue.protocol, bridge)
+        return run_grid(queue, bridge, say, headless=args.headless)
     open_folder = SessionFolder.open_to_rebuild if args.rebuild_journal else SessionFolder.open
     folder = open_folder(args.folder.absolute())
     grid = GridFolder.of_member(folder.path).path
@@ -79,5 +81,6 @@ def run(args: argparse.Namespace) -> int:
 
         left = restore_left_out(folder, args.complete)
         print(f"series {args.complete}: {left} tilts that were left out are recorded", flush=True)
-    require_bridge(folder.protocol, args.bridge)
-    return start_and_watch(folder, args.bridge, headless=args.headless)
+    bridge = args.bridge or known_bridge(folder)
+    require_bridge(folder.protocol, bridge)
+    return start_and_watch(folder, bridge, headless=args.headless)

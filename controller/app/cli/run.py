@@ -8,7 +8,8 @@ from pathlib import Path
 PROTOCOL_HELP = "a path or a profile's name: demo, fast, grid, paper"
 OUT_HELP = "new or empty folder for the session (default: ./NAME-DATE-TIME)"
 BRIDGE_HELP = (
-    "connection file that `dualtilt bridge` named when it was ready; not for the simulator"
+    "connection file: named by `dualtilt bridge` when it is ready; for another PC, "
+    "session/bridge.json of --make-certs; not for the simulator"
 )
 
 

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from controller.common.settings_file import KIND_NAME_PATTERN
-from controller.model.base import Positive, Settings
+from controller.model.base import Settings
 from controller.model.fusion_rules import FusionRule
-from controller.model.plausible import DIAMETER
+from controller.model.plausible import DIAMETER, MEMORY
 
 
 class NamedParticles(Settings):
@@ -38,7 +38,7 @@ class Processing(Settings):
     """Number of levels of the wavelet transform."""
     controls: bool | tuple[FusionRule, ...] = False
     """Fusion rules whose volumes are also counted, without the images; true: all rules."""
-    memory_limit_GB: Positive = 6.0
+    memory_limit_GB: Annotated[float, MEMORY] = 6.0
     """Largest volumes held in memory (GB); larger ones are processed in slabs, from files."""
     bin: Annotated[int, Field(ge=1, le=64)] | None = None
     """Side of the square of pixels that is averaged to one; chosen for the particles when left

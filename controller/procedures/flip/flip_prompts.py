@@ -34,8 +34,8 @@ def flip_prompt(protocol: Protocol, seen: str, *, searched_nm: float, simulated:
         seen,
         "1. Retract the holder, take out the grid.",
         "2. Turn it upside-down: half a turn about an axis in its plane.",
-        "3. Put it back, if you can turned by about 90° in its plane: series B then also fills the "
-        f"missing wedge of A ({wedge_deg:.0f}°).",
+        "3. Put it back; if you can, turn it by about 90° in its plane: series B then also fills "
+        f"the missing wedge of A ({wedge_deg:.0f}°).",
         f"4. Insert the holder; at good vacuum open the valves. {_view(protocol, searched_nm)}",
         "5. Leave scan and detector as in series A: rotation, mirroring, size, gain.",
         *((REHEARSAL,) if simulated else ()),
@@ -76,8 +76,8 @@ def _view(protocol: Protocol, searched_nm: float) -> str:
     itself = "" if by_hand else " Height and focus are set automatically."
     if not searched_nm:
         return f"Bring the same assembly into view{by_hand}.{itself}"
-    reach = f"within {searched_nm / 1000:.2g} µm of the image centre"
-    return f"Bring the same assembly {reach}{by_hand}; it is searched there.{itself}"
+    reach = f"to within {searched_nm / 1000:.2g} µm of the image centre"
+    return f"Bring the same assembly {reach}{by_hand}; the session finds it there.{itself}"
 
 
 def _by_hand(protocol: Protocol) -> str:

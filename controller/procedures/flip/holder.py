@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from controller.hardware.interface import MicroscopeError, Status
-from controller.model.events import Checked, Level
+from controller.model.events import Checked, Level, PauseCause
 from controller.model.stage import StagePosition
 from controller.procedures.context import Context
 
@@ -44,7 +44,10 @@ def _wait_for_checks(context: Context, step_id: str, when: str, checks_of: Statu
             return False
 
     context.operator.suspend(
-        f"{step_id}: {when}: {unmet}; resumes automatically when it is ready", all_met
+        f"{step_id}: {when}: {unmet}; the session goes on by itself when this is done; "
+        "to go on now skips this check",
+        all_met,
+        PauseCause.HANDS,
     )
     unmet = _publish(context, checks_of)
     if unmet:
@@ -70,20 +73,21 @@ def _removal_checks(status: Status) -> tuple[Checked, ...]:
     stage, valves_closed = status.stage, not status.valves_open
     return (
         Checked(
-            name="beam blanked",
+            name="beam",
             ok=status.beam_blanked,
-            detail="blanked" if status.beam_blanked else "the beam is ON: blank it",
+            detail="blanked" if status.beam_blanked else "ON: blank it",
         ),
         Checked(
-            name="stage at zero",
+            name="stage",
             ok=is_at_zero(stage),
-            detail=f"alpha {stage.alpha_deg:+.2f} degrees, x {stage.x_nm:+.0f}, "
+            detail=f"{'at zero' if is_at_zero(stage) else 'NOT at zero'}: "
+            f"alpha {stage.alpha_deg:+.2f}°, x {stage.x_nm:+.0f}, "
             f"y {stage.y_nm:+.0f}, z {stage.z_nm:+.0f} nm",
         ),
         Checked(
-            name="valves closed",
+            name="column valves",
             ok=valves_closed,
-            detail="closed" if valves_closed else "the column valves are OPEN: close them",
+            detail="closed" if valves_closed else "OPEN: close them at the column",
         ),
     )
 
@@ -96,8 +100,8 @@ def _exposure_checks(status: Status) -> tuple[Checked, ...]:
             detail="good" if status.vacuum_ok else "not good enough to expose yet",
         ),
         Checked(
-            name="valves open",
+            name="column valves",
             ok=status.valves_open,
-            detail="open" if status.valves_open else "the column valves are closed: open them",
+            detail="open" if status.valves_open else "CLOSED: open them at the column",
         ),
     )

@@ -65,7 +65,7 @@ def keep_centred(
         context.lose_object(
             f"{step_name(step_id)}: the object does not stay in view after {MAX_CORRECTIONS} "
             "corrections",
-            "; centre it by hand, then continue",
+            "; centre it by hand, then go on",
         )
     return keep_centred(context, step_id, purpose, more_rounds - 1)
 
@@ -81,7 +81,7 @@ def recover_object(context: Context, step_id: str, purpose: str) -> None:
             return
         context.lose_object(
             f"{step_name(step_id)}: no object within {WIDE} fields of view",
-            "; bring it back, then continue",
+            "; bring it back, then go on",
         )
 
 

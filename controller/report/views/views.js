@@ -68,8 +68,8 @@ function exitsMarked(volume) {
 
 function sampling(names) {
   const step_nm = number(scene.isosurfaces[names[0]].step_nm);
-  if (names.length === 1) return `Surface in the SIRT volume, sampled every ${step_nm} nm`;
-  return `Surfaces in the SIRT volumes, sampled every ${step_nm} nm; drag one to turn all`;
+  if (names.length === 1) return `Surface in the volume of the iterative reconstruction (SIRT), sampled every ${step_nm} nm`;
+  return `Surfaces in the volumes of the iterative reconstruction (SIRT), sampled every ${step_nm} nm; drag one to turn all`;
 }
 
 function slider(label, when, high, step, value, change) {

@@ -247,26 +247,32 @@ class ChoiceDialog(ModalScreen[str | None]):
         self.dismiss(str(event.option.id))
 
 
-def stop_dialog(*, in_queue: bool) -> ChoiceDialog:
-    """Return the dialog that asks when to stop: session, or queue of targets."""
+def stop_dialog(session: str, *, in_queue: bool) -> ChoiceDialog:
+    """Return the dialog that asks when to stop: session, or queue of targets.
+
+    Its command names the folder `session`, if it is not empty.
+    """
     choices = {when.value: label for when, label in STOP_CHOICES.items()}
     return ChoiceDialog(
         title="Stop the session",
         text="The beam is blanked in every case and\n`dualtilt resume` can continue.",
         choices=choices | ({AFTER_TARGET: STOP_AFTER_TARGET} if in_queue else {}),
-        command="dualtilt stop --when",
+        command=f"dualtilt stop{status_text.folder_argument(session)} --when",
         escape_text="Esc: cancel",
     )
 
 
-def retake_dialog(recorded: int) -> ChoiceDialog:
-    """Return the dialog that asks for the number of tilts to record again."""
+def retake_dialog(session: str, recorded: int) -> ChoiceDialog:
+    """Return the dialog that asks for the number of tilts to record again.
+
+    Its command names the folder `session`, if it is not empty.
+    """
     counts = [count for count in RETAKE_CHOICES if count <= recorded]
     labels = {str(n): f"the last {n} tilts" if n > 1 else "the last tilt" for n in counts}
     return ChoiceDialog(
         title="Record again",
         text="After the current step, or after a pause.\nThe dose is spent again.",
         choices=labels,
-        command="dualtilt retake --tilts",
+        command=f"dualtilt retake{status_text.folder_argument(session)} --tilts",
         escape_text="Esc: cancel",
     )

@@ -20,7 +20,7 @@ LEFT_CELLS = 18
 
 PAGES: dict[str, tuple[tuple[str, str], ...]] = {
     "keys": (
-        ("space", "pause after the current step, beam blanked; again: continue"),
+        ("space", "pause after the current step, beam blanked; again: go on"),
         ("x", "stop: after this tilt, at the end of the series, or now"),
         ("r", "record the last tilts again"),
         ("t", "targets of the grid: states, counts, verdicts; s there stops after this target"),
@@ -46,7 +46,8 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ("✓ GOOD", "nothing to do"),
         (
             "? YOUR TURN",
-            "the data are good; the session waits for you, at a prompt or in a pause",
+            "the data are good; the session waits for you, at a prompt or in a pause; the reason "
+            "says if it goes on by itself when you have done something at the column",
         ),
         (
             "… WAIT",
@@ -54,7 +55,7 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
             "itself",
         ),
         ("▲ STOP AT END", "the data on disk are useful; the next series must not start like this"),
-        ("■ STOP NOW", "to continue wastes dose or time"),
+        ("■ STOP NOW", "dose or time is being lost: read the line below, then press x or space"),
         (
             "the line below",
             "the reason, and what to do; else the newest alert (! or, an alarm, !!); else news (i)",
@@ -64,6 +65,7 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ("▁▃█▂", "histogram of its grey values, dark to bright"),
         ("├────┤50 nm", "scale bar"),
         ("SIRT", "simultaneous iterative reconstruction technique: the volume that is sliced"),
+        ("SSR", "sparse sphere reconstruction: the volume that shows the particles' centres"),
     ),
     "while a series is recorded": (
         ("[ A 41/73 ]", "current phase: tilts recorded, tilts planned"),
@@ -88,11 +90,11 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
             "over plan: retakes and repeated tracking shots; max: the budget, beyond which nothing "
             "is exposed",
         ),
-        ("shift 2.0 nm", "distance of the object from its place in that frame"),
+        ("shift 2.0 nm", "how far the object is from where the stage should have put it"),
         (
             "live residual 0.54",
-            "px between the frame and the re-projection of the live volume; HIGH above 1; "
-            "wait: too few images to judge",
+            "px along the tilt axis between the frame and the other images so far; HIGH above 1; "
+            "few: too few images to judge",
         ),
         ("final residual", "that of the alignment of all tilts, rms; it replaces the live ones"),
         (

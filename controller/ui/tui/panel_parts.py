@@ -38,16 +38,8 @@ def check_lines(status: SessionStatus) -> Lines:
     good = [check for check in status.checks if check.ok]
     return [
         *(row for check in failed for row in _failed_check_lines(check)),
-        *(
-            line(("✓ ", GOOD), (f"{check.name:<12} ", "bold"), _detail_beside_name(check))
-            for check in good
-        ),
+        *(line(("✓ ", GOOD), (f"{check.name:<12} ", "bold"), check.detail) for check in good),
     ]
-
-
-def _detail_beside_name(check: Checked) -> str:
-    """Return the detail of a check; empty where its name says the same, as in "valves closed"."""
-    return "" if check.name.endswith(f" {check.detail}") else check.detail
 
 
 def _failed_check_lines(check: Checked) -> Lines:

@@ -206,7 +206,7 @@ def _alignment_parts(status: SessionStatus, tilt: TiltStatus | None, series: Ser
 
 
 def _high_word(series: SeriesStatus) -> tuple[str, str]:
-    return ("wait", WARNING) if too_early(series) else ("HIGH", BAD)
+    return ("few", WARNING) if too_early(series) else ("HIGH", BAD)
 
 
 def _high_lines(series: SeriesStatus) -> Lines:

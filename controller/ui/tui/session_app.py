@@ -20,7 +20,7 @@ from controller.common.errors import DualtiltError
 from controller.model.commands import AFTER_TARGET, Answer, StopWhen
 from controller.model.events import Record, State
 from controller.service.queue_status import QueueView, go_on_after_target, stop_after_target
-from controller.service.session_client import ServiceClient
+from controller.service.session_client import ServiceClient, others_run
 from controller.service.session_status import SessionStatus
 from controller.ui.tui.desktop import open_in_browser
 from controller.ui.tui.dialogs import PromptDialog, retake_dialog, stop_dialog
@@ -220,7 +220,8 @@ class SessionApp(App[None]):
             elif when is not None:
                 self._send(lambda client: client.stop(StopWhen(when)))
 
-        self.push_screen(stop_dialog(in_queue=self.queue is not None), chosen)
+        dialog = stop_dialog(self._session_to_name(), in_queue=self.queue is not None)
+        self.push_screen(dialog, chosen)
 
     def action_stop_after_target(self) -> None:
         """Have the queue stop when this session has ended."""
@@ -242,7 +243,12 @@ class SessionApp(App[None]):
             if count is not None:
                 self._send(lambda client: client.retake(int(count)))
 
-        self.push_screen(retake_dialog(len(self.status.current_tilts)), chosen)
+        dialog = retake_dialog(self._session_to_name(), len(self.status.current_tilts))
+        self.push_screen(dialog, chosen)
+
+    def _session_to_name(self) -> str:
+        """Return the folder that a command has to name; empty if no other session runs."""
+        return str(self._folder) if others_run(self._folder) else ""
 
     def action_complete(self) -> None:
         """Have all tilts recorded, though the count is settled."""

@@ -34,7 +34,7 @@ LEVEL_STYLES = {Level.INFO: "", Level.WARNING: WARNING, Level.ALARM: BAD}
 def state_line(status: SessionStatus, width: int, *, read_only: bool = False) -> Text:
     """Return state and reason, with the advice to the operator at the right end."""
     advice = _advice(status)
-    state = status.state.value
+    state = status_text.state_word(status.state)
     lead = f" {STATE_MARKS[status.state]} {state}"
     room = width - advice.cell_len - 1 - len(lead)
     doing = Text(lead + _doing(status, room, read_only))
@@ -75,7 +75,7 @@ def _prompt_text(prompt: Prompt, room: int, read_only: bool) -> str:
     """Return title, key and command of a prompt, as much as fits."""
     key = "" if read_only else "a answers · "
     command = status_text.answer_command(prompt, prompt.choices[0])
-    texts = (f" {prompt.title} · {key}{command}", f" {prompt.title} · {command}", f" · {command}")
+    texts = (f": {prompt.title} · {key}{command}", f": {prompt.title} · {command}", f": {command}")
     return next((text for text in texts if len(text) <= room), texts[-1])
 
 

@@ -118,7 +118,7 @@ def _doing(status: SessionStatus) -> str:
     """Return the state, and the reason of the advice if it says more."""
     told = status_text.state_and_reason(status.state, status.reason)
     if status.prompt is not None:
-        told = f"{status.state.value}: {status.prompt.title}"
+        told = f"{status_text.state_word(status.state)}: {status.prompt.title}"
     more = status.operator_reason
     return f"{told}. {more}" if more and more not in told else told
 
