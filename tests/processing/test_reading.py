@@ -250,7 +250,7 @@ def test_what_facts_decide_is_used_and_said(case: Resolved, tmp_path: Path) -> N
         pytest.param({"A.rawtlt": LIST}, mrc(GREY, mode=4), "mode 4 holds complex", id="complex"),
         pytest.param({"A.rawtlt": "400\n" * 5}, mrc(GREY), "line 1: '400'", id="400 degrees"),
         *(
-            pytest.param({"A.mrc.mdoc": text}, mrc(GREY), r"image 4\), is not a tilt", id=angle)
+            pytest.param({"A.mrc.mdoc": text}, mrc(GREY), r"section 3, is not a tilt", id=angle)
             for angle, text in IMPOSSIBLE.items()
         ),
         *(

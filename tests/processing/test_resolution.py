@@ -92,6 +92,10 @@ def test_voxels_limit_what_has_no_noise() -> None:
     assert sharp.resolution_nm(DIAMETER_NM) is None
 
 
+COARSE_PER_NM = 0.25
+"""Frequency below which single series of this specimen show detail along the beam (1/nm)."""
+
+
 @pytest.fixture(scope="module")
 def processed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Results of two series, turned by 90 degrees in the plane."""
@@ -135,6 +139,18 @@ def test_both_series_complete_each_other(
         rows = list(csv.DictReader(file))
     first = [row for row in rows if row["volume"] == "fused" and row["sector"] == "all"][1]
     assert float(first["correlation"]) > 0.9
+    along_beam = {
+        name: np.mean(
+            [
+                float(row["correlation"])
+                for row in rows
+                if (row["volume"], row["sector"]) == (name, "z")
+                and 0 < float(row["frequency_per_nm"]) < COARSE_PER_NM
+            ]
+        )
+        for name in ("A", "B", "fused")
+    }
+    assert along_beam["fused"] > max(along_beam["A"], along_beam["B"])
     assert "Fourier" in (processed / "report.html").read_text()
 
 

@@ -39,7 +39,7 @@ def test_early_counts_with_wide_intervals_are_drawn_and_do_not_flatten_the_curve
 
 
 HIGH = {
-    "first tilts": ((2.2,) * 3, "2.20 px wait", ""),
+    "first tilts": ((2.2,) * 3, "2.20 px few", ""),
     "one high tilt": ((*[0.1] * 8, 3.62), "3.62 px HIGH", "HIGH 1 in a row; at 3: STOP AT END"),
     "three high tilts": ((*[0.1] * 8, 3.6, 3.6, 3.62), "3.62 px HIGH", ""),
     "a fitting tilt": ((*[0.1] * 8, 3.62, 0.1), "0.10 px ok", ""),
