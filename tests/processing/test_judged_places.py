@@ -25,9 +25,14 @@ def test_a_particle_that_its_last_position_puts_beside_its_site_is_doubtful(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def last_positions(
-        table: ParticleTable, fit: SphereFit, kinds: Sequence[FittedKind], progress: Progress
+        table: ParticleTable,
+        fit: SphereFit,
+        kinds: Sequence[FittedKind],
+        *,
+        errors: bool,
+        progress: Progress,
     ) -> ParticleTable:
-        found = with_own_positions(table, fit, kinds, progress)
+        found = with_own_positions(table, fit, kinds, errors=errors, progress=progress)
         moved = np.arange(len(found)) == exit_side(found)
         return replace(found, centres_nm=found.centres_nm + moved[:, None] * ASIDE)
 
