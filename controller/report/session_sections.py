@@ -112,10 +112,18 @@ def warnings_and_answers(data: ReportData) -> str:
 
 
 def _course(records: Sequence[Record]) -> Iterator[Record]:
-    """Give the records without which the data cannot be judged, and the end of each pause."""
-    paused = False
+    """Give the records without which the data cannot be judged, and the end of each pause.
+
+    A count that is published again for the same reasons is given once.
+    """
+    paused, doubted = False, set()
     for record in records:
         event = record.event
+        if isinstance(event, Counted) and event.verdict is not None:
+            doubt = event.which, event.live, event.verdict.reasons
+            if doubt in doubted:
+                continue
+            doubted.add(doubt)
         if isinstance(event, StateChanged):
             goes_on = paused and event.state is State.RUNNING
             paused = event.state is State.PAUSED

@@ -144,7 +144,7 @@ RULES = (
         "exit_blur",
         Cause.EXIT_SIDE,
         "particles on the exit side are blurred by {0:.2f} diameters, by the beam or by wrong "
-        "positions: record B",
+        "positions: the other series is needed",
         0.3,
     ),
     Rule(

@@ -181,6 +181,7 @@ CASES = [
             StateChanged(state=State.RUNNING, reason="resumed automatically"),
             *recorded("A")[30:],
             DOUBTED,
+            DOUBTED.model_copy(update={"structure": "fcc 50 %, again"}),
         ],
         says=(
             "paused: A#8: valves closed",
@@ -188,6 +189,7 @@ CASES = [
             "particles A: 2700 doubtful; final residual 0.1 px; the exit side is blurred",
             "; dualtilt 0.1.0",
         ),
+        silent=("fcc 50 %, again",),
     ),
     Case(
         "processing failed",
