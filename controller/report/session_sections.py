@@ -136,14 +136,14 @@ def _course(records: Sequence[Record]) -> Iterator[Record]:
 def _changed_the_course(event: Event) -> bool:
     """Return True for an event without which the data cannot be judged.
 
-    These are alerts, failed checks, a flip that was not accepted, a stage that was moved to the
+    These are alerts, failed checks, checks of the flip, a stage that was moved to the
     object, repeated and skipped tilts, failed processing, counts that are not trusted, pauses,
     stops, and the start of each run.
     """
     match event:
         case StateChanged(state=state):
             return state in ENDED or state is State.PAUSED
-        case Checked(ok=False) | FlipChecked(accepted=False):
+        case Checked(ok=False) | FlipChecked():
             return True
         case Counted(live=False, verdict=CountVerdict(state=state)):
             return state is not Trust.TRUSTED

@@ -234,12 +234,18 @@ def test_advice_has_its_reason() -> None:
         pytest.param((Level.INFO,), r" i \d\d:\d\d:\d\d message 1", id="news, and no alert"),
         pytest.param(
             (Level.WARNING, Level.INFO),
-            r" ! \d\d:\d\d:\d\d message 1",
-            id="news hides no warning, and counts as none",
+            r" i \d\d:\d\d:\d\d message 2  \(1 alert, l\)",
+            id="news after a warning, which is counted",
+        ),
+        pytest.param(
+            (Level.INFO, Level.WARNING), r" ! \d\d:\d\d:\d\d message 2", id="a newer warning"
+        ),
+        pytest.param(
+            (Level.ALARM, Level.INFO), r" !! \d\d:\d\d:\d\d message 1", id="an alarm stays"
         ),
     ],
 )
-def test_alerts_stand_before_news(levels: tuple[Level, ...], expected: str) -> None:
+def test_the_line_of_alerts_shows_what_is_of_now(levels: tuple[Level, ...], expected: str) -> None:
     messages = [Alerted(level=level, text=f"message {n}") for n, level in enumerate(levels, 1)]
 
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:

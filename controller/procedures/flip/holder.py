@@ -80,8 +80,9 @@ def _removal_checks(status: Status) -> tuple[Checked, ...]:
         Checked(
             name="stage",
             ok=is_at_zero(stage),
-            detail=f"{'at zero' if is_at_zero(stage) else 'NOT at zero'}: "
-            f"alpha {stage.alpha_deg:+.2f}°, x {stage.x_nm:+.0f}, "
+            detail=f"at zero, alpha {stage.alpha_deg:+.2f}°"
+            if is_at_zero(stage)
+            else f"NOT at zero: alpha {stage.alpha_deg:+.2f}°, x {stage.x_nm:+.0f}, "
             f"y {stage.y_nm:+.0f}, z {stage.z_nm:+.0f} nm",
         ),
         Checked(

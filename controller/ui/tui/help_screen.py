@@ -58,7 +58,7 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ("■ STOP NOW", "dose or time is being lost: read the line below, then press x or space"),
         (
             "the line below",
-            "the reason, and what to do; else the newest alert (! or, an alarm, !!); else news (i)",
+            "the reason, and what to do; else the newest alert (! or, an alarm, !!) or news (i)",
         ),
     ),
     "under the picture": (

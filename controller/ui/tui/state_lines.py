@@ -80,9 +80,10 @@ def _prompt_text(prompt: Prompt, room: int, read_only: bool) -> str:
 
 
 def alert_line(status: SessionStatus, width: int) -> Text:
-    """Return the reason of the advice, else the newest alert, else the news, else "no alerts".
+    """Return the reason of the advice, else the newest alert or news, else "no alerts".
 
-    The newest alert is also shown if it contains the reason, or if the state line gives it.
+    The newest alert is also shown if it contains the reason, or if the state line gives it. News
+    that are newer than a warning are shown instead: the warning is over. An alarm stays.
     """
     state, reason = status.operator_state, status.operator_reason
     is_in_state_line = state in (OperatorState.YOUR_TURN, OperatorState.WAIT)
@@ -90,11 +91,11 @@ def alert_line(status: SessionStatus, width: int) -> Text:
     hidden = len(status.alerts)
     if reason and not is_in_state_line and (newest is None or reason not in newest.alert.text):
         line = Text(f" {status_text.OPERATOR_MARKS[state]} {reason}", OPERATOR_STYLES[state])
+    elif status.news is not None and (newest is None or _is_over(newest, status.news)):
+        line = _alert_text(status.news)
     elif newest is not None:
         line = _alert_text(newest)
         hidden -= 1
-    elif status.news is not None:
-        line = _alert_text(status.news)
     else:
         return Text(" no alerts", "dim", no_wrap=True)
     plural = "s" if len(status.alerts) > 1 else ""
@@ -102,6 +103,10 @@ def alert_line(status: SessionStatus, width: int) -> Text:
     line.truncate(width - len(more), overflow="ellipsis")
     line.no_wrap = True
     return line.append(more, "dim")
+
+
+def _is_over(warning: AlertStatus, news: AlertStatus) -> bool:
+    return warning.alert.level is not Level.ALARM and news.seq > warning.seq
 
 
 def _alert_text(known: AlertStatus) -> Text:
