@@ -22,6 +22,8 @@ SMALLEST_SIDE_PX = 16
 """Smallest side of a region, and of an image after binning (px)."""
 SMALLEST_DIAMETER_PX = 2.0
 """Smallest diameter. A smaller sphere is one pixel, and all noise would count as particles."""
+COARSEST_PIXEL_DIAMETERS = 0.3
+"""Largest pixel, in particle diameters, whose count can be trusted."""
 LARGEST_DIAMETER_SHARE = 0.5
 """Largest diameter, as a fraction of the smaller side of the field.
 

@@ -65,6 +65,11 @@ class PauseCause(StrEnum):
     FAULT = "fault"
     """A fault that the operator has to deal with."""
 
+    @property
+    def ends_by_itself(self) -> bool:
+        """True if nobody has to end the pause."""
+        return self in (PauseCause.PASSING, PauseCause.HANDS)
+
 
 class OperatorState(StrEnum):
     """Advice to the operator, in one phrase, the same wherever the session is shown."""

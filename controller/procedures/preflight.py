@@ -23,11 +23,10 @@ from controller.procedures.context import Context
 from controller.session.disk_space import required_bytes
 from controller.session.entries import StepDone
 from controller.session.image_size import size_in_processing
+from processing.image_size import COARSEST_PIXEL_DIAMETERS
 
 PROCESSING_NEEDS = ("scipy", "processing")
 GPU_NEEDS = ("cupy", "array_api_compat")
-COARSEST_PIXEL_DIAMETERS = 0.3
-"""Largest pixel, in particle diameters, that gives a trusted count."""
 
 
 def carry_out(step: Preflight, context: Context) -> None:

@@ -17,7 +17,6 @@ from controller.model.events import (
     FrameWithdrawn,
     Level,
     PauseAsked,
-    PauseCause,
     Phase,
     PhaseFinished,
     PhaseStarted,
@@ -109,8 +108,7 @@ def plain_line(record: Record) -> str:
     match record.event:
         case StateChanged(state=State.PAUSED, pause_cause=cause, session=session):
             command = status_text.go_on_command(session)
-            by_itself = cause in (PauseCause.PASSING, PauseCause.HANDS)
-            if by_itself:
+            if cause is not None and cause.ends_by_itself:
                 return f"{line}  (goes on by itself; {command} goes on WITHOUT waiting)"
             return f"{line}  (end the pause: {command})"
         case _:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from processing.fit.spheres import LARGEST_UNEXPLAINED
+from processing.image_size import COARSEST_PIXEL_DIAMETERS
 from processing.pipeline.fitness import Fitness
 from processing.results import Cause, Count, Trust, Verdict
 
@@ -68,7 +69,7 @@ RULES = (
         "pixel_share",
         Cause.UNDERSAMPLED,
         "one pixel is {0:.0%} of a particle's diameter",
-        0.3,
+        COARSEST_PIXEL_DIAMETERS,
     ),
     Rule(
         "too_close",

@@ -100,9 +100,7 @@ def analyse_structure(
         particles=len(first.members),
         left_out=int((~kept).sum()),
         surface=int(neighbours.at_surface.sum()),
-        surface_error=float(
-            repeats.change(lambda one: np.array(float(one.neighbours.at_surface.sum())))
-        ),
+        surface_error=repeats.change_of_number(lambda one: int(one.neighbours.at_surface.sum())),
         shares=_shares(repeats),
         neighbour_distance_nm=distance,
         neighbour_spread_nm=spread.value,

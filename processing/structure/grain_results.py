@@ -49,7 +49,7 @@ def grain_results(repeats: Repeats, position_error_nm: float) -> GrainResults:
     ]
     return GrainResults(
         grains,
-        float(repeats.change(lambda one: np.array(float(len(one.grains.fits))))),
+        repeats.change_of_number(lambda one: len(one.grains.fits)),
         find_boundaries(
             first.grains,
             first.neighbours.pairs,

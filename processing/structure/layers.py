@@ -63,7 +63,7 @@ def _layer(number: int, repeats: Repeats) -> Layer:
     return Layer(
         number=number,
         particles=particles,
-        particles_error=float(repeats.change(lambda one: np.array(float(members(one).sum())))),
+        particles_error=repeats.change_of_number(lambda one: int(members(one).sum())),
         depth_nm=depth.value,
         depth_error_nm=depth.error,
         neighbour_distance_nm=distance,

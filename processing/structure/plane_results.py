@@ -6,7 +6,6 @@ from functools import partial
 
 import numpy as np
 
-from processing.series import Float64
 from processing.structure.arrangement import Arrangement
 from processing.structure.assembly import Ints
 from processing.structure.repeats import Repeats, root_mean_square
@@ -21,7 +20,7 @@ def plane_results(repeats: Repeats) -> list[StackingPlane]:
 
 def plane_number_errors(repeats: Repeats) -> dict[PlaneKind, float]:
     """Return the error of the number of planes of each kind."""
-    return {kind: float(repeats.change(partial(_number, kind))) for kind in PlaneKind}
+    return {kind: repeats.change_of_number(partial(_number, kind)) for kind in PlaneKind}
 
 
 def _plane(plane: Plane, repeats: Repeats) -> StackingPlane:
@@ -51,5 +50,5 @@ def _members(arrangement: Arrangement) -> list[Ints]:
     return [plane.members for plane in arrangement.planes]
 
 
-def _number(kind: PlaneKind, arrangement: Arrangement) -> Float64:
-    return np.array(float(sum(plane.kind is kind for plane in arrangement.planes)))
+def _number(kind: PlaneKind, arrangement: Arrangement) -> int:
+    return sum(plane.kind is kind for plane in arrangement.planes)

@@ -43,6 +43,10 @@ class Repeats:
             np.array([value(other) for other in self.others]) - value(self.first)
         )
 
+    def change_of_number(self, number: Callable[[Arrangement], int]) -> float:
+        """Return the root mean square change of a number of particles or grains."""
+        return float(self.change(lambda one: np.array(float(number(one)))))
+
     def measure(self, value: Callable[[Arrangement], float], own_error: float) -> Measured:
         """Return a number, with the error that it has itself and that of the positions.
 

@@ -13,7 +13,7 @@ from controller.common.errors import DualtiltError, UsageError
 from controller.common.exit_codes import ExitCode
 from controller.common.runtime_folder import runtime_folder
 from controller.model.commands import Answer
-from controller.model.events import PromptOpened, Record, State, StateChanged
+from controller.model.events import Event, PromptOpened, Record, State, StateChanged
 from controller.service import event_text, session_client, status_text
 from controller.service.remote_objects import check_answer
 from controller.service.service_address import ADDRESS_FILE, read_address
@@ -25,6 +25,7 @@ from controller.service.session_client import (
     the_only_session,
 )
 from controller.service.session_server import SessionService
+from controller.service.session_status import SessionStatus
 from controller.session.folder import SessionFolder
 from controller.session.folder_lock import FolderLock
 from tests.service.served_session import Session
@@ -57,40 +58,40 @@ def test_sessions_are_found_without_naming_them(
     assert find_sessions() == [session.folder]
 
 
-def test_the_command_of_an_answer_names_the_session_while_two_run(
-    session: Session, tmp_path: Path
-) -> None:
+def published_by_a_second_session(folder: Path, event: Event) -> tuple[SessionStatus, Record]:
+    """Return status and record of an event of a session that runs in a folder beside another."""
     records: list[Record] = []
-    folder = tmp_path / "of two"
     folder.mkdir()
     second = SessionService(folder, records.append)
     second.serve(RecordingEngine())
-    opened = PromptOpened(prompt=script.FLIP_PROMPT)
-    second.publish(opened)
+    second.publish(event)
     second.flush()
     second.close(ExitCode.OK)
-    status = second.store.status
+    return second.store.status, records[-1]
+
+
+def test_the_command_of_an_answer_names_the_session_while_two_run(
+    session: Session, tmp_path: Path
+) -> None:
+    folder = tmp_path / "of two"
+    opened = PromptOpened(prompt=script.FLIP_PROMPT)
+    status, record = published_by_a_second_session(folder, opened)
     assert status.prompt is not None
     command = status_text.answer_command(status.prompt, "done")
     assert command == f"dualtilt answer flip done --session '{folder}'"
-    assert f"done | stop --session '{folder}'" in event_text.event_line(records[-1])
+    assert f"done | stop --session '{folder}'" in event_text.event_line(record)
 
 
 def test_the_command_that_ends_a_pause_names_the_session_while_two_run(
     session: Session, tmp_path: Path
 ) -> None:
-    records: list[Record] = []
     folder = tmp_path / "of two"
-    folder.mkdir()
-    second = SessionService(folder, records.append)
-    second.serve(RecordingEngine())
-    second.publish(StateChanged(state=State.PAUSED, reason="valves closed"))
-    second.flush()
-    second.close(ExitCode.OK)
+    paused = StateChanged(state=State.PAUSED, reason="valves closed")
+    status, record = published_by_a_second_session(folder, paused)
     command = f"dualtilt pause '{folder}' --go-on"
-    assert f"(end the pause: {command})" in event_text.plain_line(records[-1])
+    assert f"(end the pause: {command})" in event_text.plain_line(record)
     answer = Answer(prompt_id="flip", value="done")
-    assert check_answer(second.store.status, answer).endswith(f": {command}")
+    assert check_answer(status, answer).endswith(f": {command}")
 
 
 def test_the_command_of_an_answer_names_no_session_that_runs_alone(session: Session) -> None:
