@@ -16,7 +16,7 @@ from controller.service.session_server import SessionService
 from controller.ui.tui.session_app import SessionApp
 from tests.support import scripted_session as script
 from tests.support.recording_engine import RecordingEngine
-from tests.tui.support import shown
+from tests.tui.support import lines, shown
 
 
 @dataclass
@@ -47,6 +47,24 @@ async def until_shown(app: SessionApp, pilot: Pilot[None], text: str) -> None:
     except AssertionError:
         pytest.fail(f"{text!r} is not shown:\n{shown(app)}")
     await pilot.pause()
+
+
+async def lines_with_keys(app: SessionApp, *keys: str) -> list[str]:
+    """Return the lines of the terminal once the last one offers keys.
+
+    Textual empties that line and fills it again some time after the keys that work have changed.
+    """
+    seen: list[str] = []
+
+    def offered() -> bool:
+        seen[:] = lines(app)
+        return all(key in seen[-1] for key in keys)
+
+    try:
+        await until(offered)
+    except AssertionError:
+        pytest.fail(f"{keys} are not offered:\n{shown(app)}")
+    return seen
 
 
 FLIP = tuple(script.flip())

@@ -25,7 +25,7 @@ from controller.ui.tui.screen_messages import PictureArrived, RecordsArrived, St
 from controller.ui.tui.session_app import SessionApp
 from tests.support import scripted_session as script
 from tests.tui.phases import PHASES, upto_a41, upto_flip
-from tests.tui.sessions import until_shown
+from tests.tui.sessions import lines_with_keys, until_shown
 from tests.tui.support import FOLDER, drive, lines, post, post_pictures, shown
 
 
@@ -48,14 +48,13 @@ def test_phases_image_state_and_alert_are_always_in_view(size: tuple[int, int]) 
         post(app, upto_a41())
         post_pictures(app)
         await pilot.pause()
-        rows = lines(app)
+        rows = await lines_with_keys(app, "q Leave")
         assert "[ A 41/73 ]" in rows[0] and rows[0].rstrip().endswith("au-assembly")
         assert "frame A#41 +10.0°" in rows[1] and "+10.0° 56%" in rows[1]
         image = [row[1:30] for row in rows[2:-5]]
         assert sum(any(block in row for block in "▘▝▀▖▌▞▛▗▚▐▜▄▙▟█") for row in image) > 10
         assert "running" in rows[-3] and rows[-3].rstrip().endswith("GOOD")
         assert re.search(r"! 19:0\d:\d\d frame is off the centre by 4.1 px", rows[-2])
-        assert "q Leave" in rows[-1]
         assert any("log" in row and "─" in row for row in rows) == (size[0] >= 200)
 
     drive(body, size=size)
@@ -71,7 +70,7 @@ def test_it_follows_a_changed_size() -> None:
         await pilot.resize_terminal(80, 24)
         await pilot.pause()
         assert "log" in wide[1] and len(wide[1]) == 200
-        assert "frame A#41" in lines(app)[1] and "q Leave" in lines(app)[-1]
+        assert "frame A#41" in (await lines_with_keys(app, "q Leave"))[1]
 
     drive(body)
 
@@ -276,11 +275,9 @@ def test_the_log_shows_only_keys_that_work_there() -> None:
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
         post(app, upto_a41())
         await pilot.press("l")
-        await pilot.pause()
-        assert "/ Filter" in lines(app)[-1] and "Zoom" not in lines(app)[-1]
+        assert "Zoom" not in (await lines_with_keys(app, "/ Filter"))[-1]
         await pilot.press("escape")
-        await pilot.pause()
-        assert "Zoom" in lines(app)[-1]
+        await lines_with_keys(app, "Zoom")
 
     drive(body)
 

@@ -13,7 +13,7 @@ from controller.service.session_status import CountPoint, CountStatus, SessionSt
 from controller.ui.tui.screen_messages import QueueArrived
 from controller.ui.tui.session_app import SessionApp
 from tests.tui.phases import upto_a41
-from tests.tui.sessions import until_shown
+from tests.tui.sessions import lines_with_keys, until_shown
 from tests.tui.support import drive, lines, post, post_pictures, shown
 
 LOST = "no object where the others put it"
@@ -65,8 +65,8 @@ def test_first_line_and_list_show_the_present_target(
         post_pictures(app)
         app.post_message(QueueArrived(queue(ROWS[:4])))
         await until_shown(app, pilot, "grid · east 4/4")
-        rows = lines(app)
-        assert "[ A 41/73 ]" in rows[0] and "t Targets" in rows[-1] and "q Leave" in rows[-1]
+        rows = await lines_with_keys(app, "t Targets", "q Leave")
+        assert "[ A 41/73 ]" in rows[0]
         assert any("▶ east" in row and "A 41/73" in row for row in rows) == list_beside
         assert any("✗ loose" in row and "set aside" in row for row in rows) == list_beside
         assert sum("┤" in row for row in rows) > 2  # the plots keep their room
