@@ -12,7 +12,7 @@ import numpy as np
 
 from processing.device import Array
 from processing.fit.free_poses import FreePoses
-from processing.fit.scatter import average_nearby, squared_scatter, view_weights
+from processing.fit.residual_moves import joint_factors
 from processing.fit.size_model import UNKNOWNS, SizeModel, size_models
 from processing.fit.solve import (
     changed_layers,
@@ -114,25 +114,21 @@ class PositionSystem:
             normal_product, right * particles, precondition, FEWEST_STEPS, more_steps, TOLERANCE
         )
 
-    def scatter(self, spectra: Sequence[Array]) -> Float64:
-        """Return the summed variances of x, y and z that spectra cause near each sphere, [n]."""
-        weights = self.spheres.weights
+    def joint_factors(self, rng: np.random.Generator) -> list[Float32]:
+        """Return random factors of the images, much the same in tilts near one another."""
+        views = [one.model.views for one in self.models]
+        numbers = [len(each) for each in views]
+        series = np.repeat([each.series for each in views], numbers)
+        factors = joint_factors(np.concatenate([each.axes for each in views]), series, rng)
+        return np.split(factors, np.cumsum(numbers)[:-1])
 
-        def forces_in(one: SizeModel, each: Array) -> Float32:
-            model, views = one.model, one.model.views
-            slopes = model.splines.read_slopes(model.adjoint(each))[1:]
-            along = views.imager.device.to_host(slopes).reshape(2, len(views), -1) * weights
-            axes = views.axes[:, :2].astype(np.float32)
-            return np.asarray(np.einsum("kvn,vki->vni", along, axes), np.float32)
-
-        parts = list(self.pool.map(forces_in, self.models, spectra))
-        views_of = [one.model.views for one in self.models]
-        series = np.concatenate([np.full(len(each), each.series) for each in views_of])
-        pairs = view_weights(np.concatenate([each.axes for each in views_of]), series)
-        found = squared_scatter(np.concatenate(parts), pairs, self.inverse)
-        particles = self.spheres.are_particles
-        found[particles] = average_nearby(found[particles], self.spheres.centres_nm[particles])
-        return found
+    def scaled(self, spectra: Sequence[Array], factors: Sequence[Float32]) -> list[Array]:
+        """Return spectra times a factor for each image."""
+        to_device = self.models[0].model.views.imager.device.to_device
+        return [
+            each * to_device(factor)[:, None, None]
+            for each, factor in zip(spectra, factors, strict=True)
+        ]
 
 
 def position_system(

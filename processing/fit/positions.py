@@ -8,13 +8,14 @@ The errors come from the same equations. Noise like that of the images, displace
 like those that the residual shows, and size changes as large as the errors of the diameters are put
 in place of the residual. The positions that they cause have the covariance of the least-squares
 solution (the inverse of the Fisher information), with the overlap of neighbours and unknown poses
-in it. The model of the image is not exact either: near each sphere the errors are scaled by what
-the residual pulls at the spheres, over what noise and lines pull at them.
+in it. The model of the image is not exact either: near each sphere the errors are scaled by how
+far the residual moves the spheres, over how far noise and lines move them, all of them times random
+factors that last over some tilts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -24,12 +25,8 @@ from processing.device import Array
 from processing.fit.evidence import noise_energy
 from processing.fit.line_jitter import drawn_jitter, row_pulls, row_slopes, squared_jitter
 from processing.fit.position_system import PositionSystem, position_system
-from processing.fit.scatter import (
-    without_rigid_motion,
-)
-from processing.fit.solve import (
-    stiffness_by_series,
-)
+from processing.fit.residual_moves import average_nearby, without_rigid_motion
+from processing.fit.solve import stiffness_by_series
 from processing.fit.spheres import SphereFit
 from processing.fit.view import LEAST_AMPLITUDE, Views, every
 from processing.fit.view_model import ViewModel, model_views
@@ -51,7 +48,10 @@ JITTER_STEPS, LAST_STEPS = 6, 26
 """Further steps for noise and lines alone, which tell the jitter within 3 % of what 36 steps tell,
 and then for both together."""
 
-SOLVED, DRAWN, BY_NOISE, BY_LINES = 0.3, 0.7, 0.2, 0.4
+SCALED_DRAWS, SCALED_STEPS = 4, 4
+"""Draws of joint factors, and further steps of each solution: 26 tell the excess within 5 %."""
+
+SOLVED, DRAWN, SIZED, BY_NOISE, BY_LINES = 0.3, 0.5, 0.6, 0.2, 0.4
 """Parts of the progress: of the positions, the rest are their errors; in each draw of these what
 noise and lines cause; in that the noise alone, and noise and lines alone."""
 
@@ -123,7 +123,8 @@ def _errors(
     """Return the standard errors of the positions, [n, 3].
 
     Those of each sphere alone are scaled, along each axis, to those of all together, and near each
-    sphere to the scatter that the residual causes.
+    sphere by what the residual moves the spheres over what noise and lines do. Errors of the model
+    only add to these: where the residual moves less, it is because the fit has adapted to it.
 
     Parameters
     ----------
@@ -138,22 +139,30 @@ def _errors(
     particles = system.spheres.are_particles
     alone = _errors_alone(system, noise)
     rng = np.random.default_rng(0)
-    drawn_scatter, in_images, by_sizes = np.zeros(len(alone)), np.zeros(3), np.zeros(3)
     draws = min(MOST_DRAWS, -(-DRAWN_PARTICLES // int(particles.sum())))
+    in_images, by_sizes, by_left, by_drawn = np.zeros((4, int(particles.sum()), 3))
 
     def squares(solution: Float64) -> Float64:
         moves = without_rigid_motion(solution[particles, 1:], system.spheres.centres_nm[particles])
-        return np.asarray(np.mean((moves / alone[particles]) ** 2, axis=0) / draws, np.float64)
+        return np.asarray((moves / alone[particles]) ** 2, np.float64)
 
     for done in range(draws):
-        shown = within(progress, done / draws, (done + DRAWN) / draws)
-        drawn, solution = _drawn_in_images(system, residuals, left, rng, shown)
-        drawn_scatter += system.scatter(drawn) / draws
-        in_images += squares(solution)
-        shown = within(progress, (done + DRAWN) / draws, (done + 1) / draws)
-        by_sizes += squares(few.solve(_drawn_sizes(few, size_errors, rng), progress=shown))
-    excess = system.scatter(left) / np.maximum(drawn_scatter, 1e-30)
-    return np.asarray(np.sqrt(excess[:, None] * in_images + by_sizes) * alone, np.float64)
+        shown = within(progress, done / draws, (done + 1) / draws)
+        drawn, solution = _drawn_in_images(system, residuals, left, rng, within(shown, 0, DRAWN))
+        in_images += squares(solution) / draws
+        changed = _drawn_sizes(few, size_errors, rng)
+        by_sizes += squares(few.solve(changed, progress=within(shown, DRAWN, SIZED))) / draws
+        for of_left, of_drawn in _by_lasting(system, left, drawn, rng, within(shown, SIZED, 1)):
+            by_left += squares(of_left)
+            by_drawn += squares(of_drawn)
+    centres_nm = system.spheres.centres_nm[particles]
+    near_left, near_drawn = (
+        average_nearby(by.sum(axis=1), centres_nm) for by in (by_left, by_drawn)
+    )
+    excess = np.ones(len(alone))
+    excess[particles] = np.maximum(near_left / near_drawn, 1.0)
+    squared = excess[:, None] * in_images.mean(axis=0) + by_sizes.mean(axis=0)
+    return np.asarray(np.sqrt(squared) * alone, np.float64)
 
 
 def _drawn_in_images(
@@ -178,6 +187,27 @@ def _drawn_in_images(
     together = [one + jitter_px * other for one, other in zip(noise, lines, strict=True)]
     rest = system.solve(together, LAST_STEPS, within(progress, BY_LINES, 1.0))
     return system.left(together, rest), by_noise + jitter_px * by_lines + rest
+
+
+def _by_lasting(
+    system: PositionSystem,
+    left: Sequence[Array],
+    drawn: Sequence[Array],
+    rng: np.random.Generator,
+    progress: Progress,
+) -> Iterator[tuple[Float64, Float64]]:
+    """Yield the solutions for two sets of images times random factors, the same for both.
+
+    The factors last over tilts near one another, and so do the errors of a model.
+    """
+    for done in range(SCALED_DRAWS):
+        factors = system.joint_factors(rng)
+        shown = within(progress, done / SCALED_DRAWS, (done + 1) / SCALED_DRAWS)
+        of_left, of_drawn = (
+            system.solve(system.scaled(spectra, factors), SCALED_STEPS, within(shown, *part))
+            for spectra, part in ((left, (0.0, 0.5)), (drawn, (0.5, 1.0)))
+        )
+        yield of_left, of_drawn
 
 
 def _errors_alone(system: PositionSystem, noise: Float32) -> Float64:

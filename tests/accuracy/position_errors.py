@@ -49,12 +49,15 @@ class Errors:
 
 
 def errors_of(truth_nm: Float64, table: ParticleTable) -> Errors:
-    """Return the errors of a table of particles."""
+    """Return the errors of a table of particles; particles without standard errors are left out."""
     rigid = fit_rigid(truth_nm, table.centres_nm, LARGEST_SHIFT_NM, TOLERANCE_NM)
     if rigid is None:
         raise SystemExit("the particles are not those of the truth")
     moved_nm = rigid(table.centres_nm)
     true_index, found_index = match_particles(truth_nm, moved_nm, TOLERANCE_NM)
+    # spheres too faint to be moved by the last solution have no error
+    known = ~np.isnan(table.centre_se_nm[found_index]).any(axis=1)
+    true_index, found_index = true_index[known], found_index[known]
     true_nm = moved_nm[found_index] - truth_nm[true_index]
     return Errors(true_nm, table.centre_se_nm[found_index], truth_nm[true_index, 2])
 

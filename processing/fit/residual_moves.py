@@ -1,9 +1,10 @@
-"""Scatter of particles' positions that forces in the images would cause.
+"""Pulls of a residual that are alike in tilts near one another, and moves of particles.
 
 Errors of the model - blur, missed or misplaced neighbours, poses - pull a particle in much the same
 way in tilts near one another. Noise that is independent from image to image averages down over
-them, such errors do not. The scatter therefore sums products of the forces in all pairs of views,
-with weights that fall to 0 at `TOGETHER_DEG` (White 1980, Newey and West 1987).
+them, such errors do not. `joint_factors` multiply the images of tilts near one another by much the
+same random factor: the moves that a residual then causes scatter as those by errors that last over
+some tilts (dependent wild bootstrap; Shao 2010, J. Am. Stat. Assoc. 105, 218).
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ from processing.fit.imager import Ints
 from processing.series import Float32, Float64
 
 TOGETHER_DEG = 60.0
-"""Angle between two tilts from which forces are independent: two particles that touch, one behind
-the other, lie side by side after a turn as large."""
+"""Angle between two tilts from which their factors are independent: two particles that touch, one
+behind the other, lie side by side after a turn as large."""
 NEIGHBOURS = 16
-"""Number of nearest particles over which the scatter is averaged."""
+"""Number of nearest particles over which values are averaged."""
 
 
-def view_weights(axes: Float64, series: Ints) -> Float64:
-    """Return the weights of all pairs of views, [view, view]; 0 between two series.
+def joint_factors(axes: Float64, series: Ints, rng: np.random.Generator) -> Float32:
+    """Return a random factor for each view, [view], of mean 0 and variance 1.
+
+    Those of two views of a series have a covariance that falls evenly with the angle between their
+    beams, to 0 at `TOGETHER_DEG`; those of two series are independent.
 
     Parameters
     ----------
@@ -34,23 +38,9 @@ def view_weights(axes: Float64, series: Ints) -> Float64:
     beams = axes[:, 2] / np.linalg.norm(axes[:, 2], axis=1, keepdims=True)
     angles_deg = np.rad2deg(np.arccos(np.clip(beams @ beams.T, -1, 1)))
     near = np.clip(1 - angles_deg / TOGETHER_DEG, 0, None)
-    return np.asarray(near * (series[:, None] == series), np.float64)
-
-
-def squared_scatter(forces: Float32, weights: Float64, inverse: Float64) -> Float64:
-    """Return the summed variances of x, y and z, [n], that forces cause.
-
-    Parameters
-    ----------
-    forces
-        Force along x, y and z in each view, [view, n, 3]; their sums over all views are nearly 0.
-    inverse
-        Displacements by forces on each particle alone, [n, 3, 3].
-    """
-    views = len(forces)
-    together = weights.astype(np.float32) @ forces.reshape(views, -1)
-    products = np.einsum("vni,vnj->nij", forces, together.reshape(forces.shape))
-    return np.asarray(np.einsum("nij,njk,nki->n", inverse, products, inverse), np.float64)
+    variances, directions = np.linalg.eigh(near * (series[:, None] == series))
+    draws = np.sqrt(np.maximum(variances, 0)) * rng.standard_normal(len(beams))
+    return np.asarray(directions @ draws, np.float32)
 
 
 def average_nearby(values: Float64, centres_nm: Float64) -> Float64:
