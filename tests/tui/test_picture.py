@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 import sys
+import time
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -99,20 +101,32 @@ SessionApp(FOLDER, follow=False).run(auto_pilot=show)
 """
 
 
+@dataclass(frozen=True)
+class Terminal:
+    """Terminal that answers the question what it can do."""
+
+    can: bytes
+    pixels: bool
+    environment: dict[str, str] = field(default_factory=dict)
+    late_s: float = 0.0
+
+
+WORKS = b"\x1b[0n"
+TERMINALS = {
+    "with sixel graphics": Terminal(b"\x1b[?62;4;22c", pixels=True),
+    "without": Terminal(b"\x1b[?62;22c", pixels=False),
+    "blocks are wanted": Terminal(
+        b"\x1b[?62;4;22c", pixels=False, environment={"DUALTILT_PICTURES": "blocks"}
+    ),
+    "a key is typed before its answer": Terminal(b"x\x1b[?62;4;22c", pixels=False),
+    "its answer is late": Terminal(b"\x1b[?62;4;22c", pixels=False, late_s=0.3),
+}
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
-@pytest.mark.parametrize(
-    ("can", "environment", "pixels"),
-    [
-        pytest.param(b"\x1b[?62;4;22c", {}, True, id="a terminal with sixel graphics"),
-        pytest.param(b"\x1b[?62;22c", {}, False, id="a terminal without"),
-        pytest.param(
-            b"\x1b[?62;4;22c", {"DUALTILT_PICTURES": "blocks"}, False, id="blocks are wanted"
-        ),
-    ],
-)
-def test_pixels_are_drawn_where_the_terminal_can(
-    can: bytes, environment: dict[str, str], pixels: bool
-) -> None:
+@pytest.mark.parametrize("terminal", TERMINALS.values(), ids=TERMINALS)
+def test_pixels_are_drawn_where_the_terminal_can(terminal: Terminal) -> None:
+    """Its answers are never taken for keys: a question mark would open the help."""
     import fcntl
     import pty
     import struct
@@ -120,20 +134,23 @@ def test_pixels_are_drawn_where_the_terminal_can(
 
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 960, 640))
+    environment = {"TERM": "xterm-256color", "COLORTERM": "truecolor", **terminal.environment}
     child = subprocess.Popen(
         [sys.executable, "-c", SHOW_A_PICTURE],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", **environment},
+        env={**os.environ, **environment},
         start_new_session=True,
     )
     os.close(theirs)
     seen = b""
     try:
         while chunk := _read(ours):
-            if b"\x1b[c" in chunk:  # the question what it can do
-                os.write(ours, can)
+            answer = terminal.can * chunk.count(b"\x1b[c") + WORKS * chunk.count(b"\x1b[5n")
+            if answer:
+                time.sleep(terminal.late_s)
+                os.write(ours, answer)
             seen += chunk
         assert child.wait(timeout=60) == 0
     finally:
@@ -141,9 +158,10 @@ def test_pixels_are_drawn_where_the_terminal_can(
         child.wait()
         os.close(ours)
     text = seen.decode("utf-8", "replace")
-    assert ("\x1bP" in text and '"1;1;' in text) == pixels, "sixel data with their raster size"
-    assert any(glyph in text for glyph in "▛▜▙▟") != pixels
+    assert ("\x1bP" in text and '"1;1;' in text) == terminal.pixels, "sixel data with raster size"
+    assert any(glyph in text for glyph in "▛▜▙▟") != terminal.pixels
     assert "frame A#41" in text
+    assert "Esc: back" not in text, "the help"
 
 
 def _read(terminal: int) -> bytes:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from contextlib import suppress
 from functools import cache
+from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +21,10 @@ SHADES = 32
 """Number of greys of a picture: fewer make it smaller and faster to draw."""
 GREY_STEP = 255 // (SHADES - 1)
 """Difference of two neighbouring greys."""
+ASK_WHETHER_IT_WORKS, IT_WORKS = "\x1b[5n", "\x1b[0n"
+"""Device status report (ECMA-48, DSR) and its answer."""
+LATEST_ANSWER_S = 1.0
+"""Longest wait for the answers of a terminal."""
 LARGEST_SIDE_PX = 192
 """Longest side of a whole picture before it is enlarged to the terminal's pixels: encoding it
 takes most of a refresh. A picture that is zoomed to one to one is not reduced."""
@@ -29,22 +36,45 @@ def cell_px() -> tuple[int, int] | None:
 
     It asks the terminal, so the first call must come before Textual reads the keyboard.
     """
-    if os.environ.get(BLOCKS_ONLY) == "blocks" or not _is_terminal():
+    terminal = _terminal()
+    if os.environ.get(BLOCKS_ONLY) == "blocks" or terminal is None:
         return None
     # imported here: the import itself asks the terminal what it can do
     from textual_image._terminal import get_cell_size
     from textual_image.renderable import Image, SixelImage, TGPImage
 
+    _drop_late_answers(*terminal)
     if Image not in (SixelImage, TGPImage):
         return None
     size = get_cell_size()
     return size.width, size.height
 
 
-def _is_terminal() -> bool:
-    """Tell whether both input and output are a terminal: the question needs an answer."""
-    streams = (sys.__stdin__, sys.__stdout__)
-    return all(stream is not None and stream.isatty() for stream in streams)
+def _drop_late_answers(keyboard: TextIO, screen: TextIO) -> None:
+    """Read what the terminal still answers: Textual would take it for keys, `?` for help.
+
+    Answers are late on slow connections, or unread where a key was typed before them. A terminal
+    answers in turn, so that all are read once it says that it works.
+    """
+    if sys.platform == "win32":
+        from textual_image._win32 import capture_mode, read
+    else:
+        from textual_image._posix import capture_mode, read
+    end = time.monotonic() + LATEST_ANSWER_S
+    seen = ""
+    with capture_mode(), suppress(TimeoutError):
+        screen.write(ASK_WHETHER_IT_WORKS)
+        screen.flush()
+        while not seen.endswith(IT_WORKS):
+            seen += read(keyboard.fileno(), 1, max(end - time.monotonic(), 0.0))
+
+
+def _terminal() -> tuple[TextIO, TextIO] | None:
+    """Return input and output if both are a terminal: the question needs an answer."""
+    keyboard, screen = sys.__stdin__, sys.__stdout__
+    if keyboard is None or screen is None or not (keyboard.isatty() and screen.isatty()):
+        return None
+    return keyboard, screen
 
 
 def pixel_widget() -> Widget:
