@@ -229,6 +229,8 @@ class LeftOut(StrEnum):
 
     MARKED = "as marked"
     """Marked by the session, in the files or with `--drop`."""
+    RETAKEN = "the tilt was recorded again"
+    """Marked by the session, and a later image of the same tilt is in use."""
     MISSING = "a part of it is missing"
     MISFIT = "it does not fit the other images"
     OVERLAPPED = "another object overlaps the one that is counted"

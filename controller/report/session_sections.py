@@ -48,6 +48,12 @@ OPENED_BY = {
 """Programs that open a file, by its suffix; files with other suffixes are not listed."""
 
 
+RUN_LOST = (
+    "the session's process was lost after this: killed, a crash or a power cut; "
+    "`dualtilt resume` continued the session"
+)
+
+
 def recording(data: ReportData) -> str:
     """Return the number of frames and the dose."""
     status = data.status
@@ -98,17 +104,44 @@ def warnings_and_answers(data: ReportData) -> str:
         for record in data.records
         if isinstance(event := record.event, PromptAnswered)
     ]
-    course = [
-        (_clock(record), text(event_text.mark(record)), text(event_text.event_line(record)))
-        for record in _course(data.records)
-    ]
     listed = "".join(f"<li>{text(warning)}</li>" for warning in dict.fromkeys(warnings))
     return section(
         "Warnings, answers and overrides",
         f"<ul>{listed}</ul>" if listed else "",
         table(("time", "question", "answer", "reason given", "by"), answers, "words"),
-        table(("time", "", "what happened"), course, "words"),
+        table(("time", "", "what happened"), list(_course_rows(data.records)), "words"),
     ) or section("Warnings, answers and overrides", "<p>None.</p>")
+
+
+def _course_rows(records: Sequence[Record]) -> Iterator[tuple[str, str, str]]:
+    """Give time, sign and text of the session's course; a run that was lost has a line, too."""
+    lost_after = _last_of_lost_runs(records)
+    for record in _course(records):
+        last = lost_after.get(record.seq)
+        if last is not None:
+            yield (_clock(last), "!!", RUN_LOST)
+        yield (
+            _clock(record),
+            text(event_text.mark(record)),
+            text(event_text.event_line(record)),
+        )
+
+
+def _last_of_lost_runs(records: Sequence[Record]) -> dict[int, Record]:
+    """Return the last record of each run that was lost, by the number of the next run's start."""
+    lost: dict[int, Record] = {}
+    ended, last = True, None
+    for record in records:
+        event = record.event
+        if isinstance(event, SessionStarted):
+            if last is not None and not ended:
+                lost[record.seq] = last
+            ended = False
+        if not isinstance(event, StateChanged):  # a run begins to run before it is started
+            last = record
+        elif event.state in ENDED:
+            ended = True
+    return lost
 
 
 def _course(records: Sequence[Record]) -> Iterator[Record]:
@@ -150,12 +183,7 @@ def _changed_the_course(event: Event) -> bool:
         case _:
             return isinstance(
                 event,
-                Alerted
-                | SessionStarted
-                | FrameWithdrawn
-                | TiltMissed
-                | SeriesEndedEarly
-                | ProcessingFailed,
+                Alerted | SessionStarted | TiltMissed | SeriesEndedEarly | ProcessingFailed,
             )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from controller.model.events import BeamChanged, ProcessingProgressed, Record
+from controller.model.events import BeamChanged, FrameWithdrawn, ProcessingProgressed, Record
 from controller.service import event_text
 from controller.ui.colours import BAD, WARNING
 
@@ -14,8 +14,8 @@ TEXT_COLUMN = 12
 """Column of the text, after time and sign."""
 MARK_STYLES = {"!": WARNING, "!!": BAD, "?": "bold"}
 
-SHOWN_IF_ASKED = (BeamChanged, ProcessingProgressed)
-"""Events that would fill the log."""
+SHOWN_IF_ASKED = (BeamChanged, ProcessingProgressed, FrameWithdrawn)
+"""Events that would fill the log, or stand below an alert that says the same."""
 
 
 def log_line(record: Record) -> Text:
@@ -47,7 +47,8 @@ def passes(record: Record, line: Text, words: Sequence[str]) -> bool:
     """Return True if the filter shows this line.
 
     The line must contain every word, and none of the words after a minus sign. Beam on and off
-    (two lines for each frame) and progress of processing are shown only if a word asks for them.
+    (two lines for each frame), progress of processing and withdrawn frames are shown only if a word
+    asks for them.
     """
     text = line.plain.lower()
     wanted = [word for word in words if not word.startswith("-")]

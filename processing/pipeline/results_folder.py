@@ -6,6 +6,7 @@ process.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -265,10 +266,22 @@ def read_summary(session: Path, *, if_missing: str = "process the series first")
         with open_to_read(path) as file:
             return Summary.model_validate_json(read_small(file))
     except (FileNotFoundError, NotADirectoryError):
-        advice = earlier_results(path.parent) or f"; {if_missing}"
+        advice = earlier_results(path.parent) or _single_series(path.parent) or f"; {if_missing}"
         raise InputFileError(f"{path}: no such file{advice}") from None
     except (ValidationError, UnicodeDecodeError):
         raise InputFileError(f"{path}: damaged; process the series again") from None
+
+
+def _single_series(folder: Path) -> str:
+    """Say that only the tables of single series are there; empty if there are none."""
+    tables = [folder / f"particles_{name}.csv" for name in ("A", "B")]
+    there = [table for table in tables if table.is_file()]
+    if not there:
+        return ""
+    return (
+        f"; A and B were not brought together: `dualtilt process` says why. "
+        f"`dualtilt analyse {shlex.quote(str(there[0]))}` takes the particles of one series"
+    )
 
 
 def earlier_results(folder: Path) -> str:

@@ -19,6 +19,8 @@ def left_out_images(
     overlapped
         Images in which another object overlaps, [tilt]; None if there are none.
     """
+    numbers = series.tilt_numbers
+    in_use = {numbers[section] for section in np.flatnonzero(~alignment.rejected) if numbers}
     reasons: list[LeftOut | None] = []
     for section in range(series.tilts):
         if not alignment.rejected[section]:
@@ -26,7 +28,8 @@ def left_out_images(
         elif overlapped is not None and overlapped[section]:
             reasons.append(LeftOut.OVERLAPPED)
         elif series.excluded[section]:
-            reasons.append(LeftOut.MARKED)
+            again = bool(numbers) and numbers[section] in in_use
+            reasons.append(LeftOut.RETAKEN if again else LeftOut.MARKED)
         else:
             # a lost image has no finite pixel (`repair_pixels`)
             lost = not np.isfinite(series.images[section]).any()
@@ -57,13 +60,16 @@ def summarise_alignment(
 
 
 def series_warnings(series: TiltSeries, left_out: list[LeftOut | None]) -> list[str]:
-    """Return notes and doubts of the input, and one line for each image left out."""
+    """Return notes and doubts of the input, and one line for each image left out.
+
+    A tilt that was recorded again lacks no image.
+    """
     together = left_out.count(LeftOut.OVERLAPPED)
     lines = [
         f"{_image_name(series, section)} at {series.angles_deg[section]:+.1f} degrees "
         f"left out, {reason}"
         for section, reason in enumerate(left_out)
-        if reason not in (None, LeftOut.OVERLAPPED)
+        if reason not in (None, LeftOut.OVERLAPPED, LeftOut.RETAKEN)
     ]
     if together:
         lines.append(

@@ -152,6 +152,18 @@ def test_bad_input_is_one_line(
     assert "usage:" in error or error.count("\n") == 1
 
 
+def test_a_refused_pair_says_what_is_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A and B have their tables where they could not be brought together."""
+    (tmp_path / "processed").mkdir()
+    write_csv(tmp_path / "processed/particles_B.csv", table())
+    assert main(["analyse", str(tmp_path)]) == ExitCode.USAGE
+    error = capsys.readouterr().err
+    assert "A and B were not brought together" in error
+    assert f"dualtilt analyse {tmp_path}/processed/particles_B.csv" in error
+
+
 @pytest.mark.parametrize("name", ["mine_structure.csv", "mine_structure.json"])
 def test_no_other_file_is_replaced(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str

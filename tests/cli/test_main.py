@@ -82,6 +82,11 @@ CASES = [
     ),
     Case("no such verb", ("frobnicate",), ("unknown verb 'frobnicate'; see dualtilt --help",)),
     Case(
+        "another word for a verb",
+        ("status", "{dir}"),
+        ("unknown verb 'status' (did you mean attach?); see dualtilt --help",),
+    ),
+    Case(
         "a verb with a slip",
         ("analyze", "{dir}"),
         ("unknown verb 'analyze' (did you mean analyse?); see dualtilt --help",),

@@ -170,6 +170,18 @@ CASES = [
             *recorded("A")[30:],
         ],
         says=("stopped: by the operator", "au-assembly resumed on simulated column"),
+        silent=("process was lost",),
+    ),
+    Case(
+        "killed and resumed",
+        [
+            *STARTED,
+            *recorded("A")[:30],
+            StateChanged(state=State.RUNNING),
+            STARTED[0].model_copy(update={"resumed": True}),
+            *recorded("A")[30:],
+        ],
+        says=("process was lost after this: killed, a crash or a power cut",),
     ),
     Case(
         "paused, and counted with a doubt",

@@ -76,13 +76,11 @@ def _analyse_folder(folder: Path, options: StructureOptions) -> tuple[Structure,
     """Analyse the results of a folder; write its report again."""
     from controller.report.write import write_report
     from processing.batch.results_lock import results_lock
-    from processing.errors import InputFileError
     from processing.pipeline.analyse_session import NO_RESULTS, analyse_session
-    from processing.pipeline.results_folder import PROCESSED, SUMMARY
+    from processing.pipeline.results_folder import PROCESSED, SUMMARY, read_summary
 
     summary = folder / PROCESSED / SUMMARY
-    if not summary.is_file():  # the lock would make the folder of results
-        raise InputFileError(f"{summary}: no such file; {NO_RESULTS}")
+    read_summary(folder, if_missing=NO_RESULTS)  # before the lock, which would make the folder
     with results_lock(folder):
         structure, paths = analyse_session(folder, options)
         return structure, [*paths, summary, write_report(folder)]

@@ -211,7 +211,7 @@ class InspectedSource:
         in_use = {
             name
             for name, one in zip(names, aligned, strict=False)
-            if one.left_out is not LeftOut.MARKED
+            if one.left_out not in (LeftOut.MARKED, LeftOut.RETAKEN)
         }
         for section, name in enumerate(names):
             one = aligned[section] if section < len(aligned) else None

@@ -54,6 +54,25 @@ VERBS = {
 }
 """Purpose of each verb, in the order of the help text."""
 
+OTHER_WORDS = {
+    "abort": "stop",
+    "cancel": "stop",
+    "continue": "resume",
+    "count": "process",
+    "gui": "attach",
+    "monitor": "attach",
+    "reconstruct": "process",
+    "restart": "resume",
+    "results": "inspect",
+    "show": "attach",
+    "start": "run",
+    "status": "attach",
+    "view": "inspect",
+    "watch": "attach",
+    "web": "serve",
+}
+"""Words that users try, and the verb that does it."""
+
 EMPTY = ""
 """Argument that would be taken for the current folder; only the reason of an answer may be it."""
 
@@ -144,7 +163,9 @@ def _run_words(words: list[str]) -> int:
     chosen = next((word for word in words if not word.startswith("-")), None)
     parser = build_parser(chosen)
     if chosen is not None and chosen not in VERBS:
-        parser.error(f"unknown verb {chosen!r}{_did_you_mean(chosen, VERBS)}")
+        meant = OTHER_WORDS.get(chosen)
+        hint = f" (did you mean {meant}?)" if meant else _did_you_mean(chosen, VERBS)
+        parser.error(f"unknown verb {chosen!r}{hint}")
     args, unknown = parser.parse_known_args(words)
     if unknown:
         args.parser.refuse(unknown)

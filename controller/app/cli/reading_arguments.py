@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 AXIS_HELP = (
     "angle of the tilt axis in the images, from +y towards -x, also 90 (default: that of the "
-    "files, else 0)"
+    "files, else found in the images)"
 )
 PIXEL_HELP = "pixel size (default: that of the file)"
 ANGLES_HELP = "angle file; give one per series"

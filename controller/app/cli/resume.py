@@ -83,4 +83,5 @@ def run(args: argparse.Namespace) -> int:
         print(f"series {args.complete}: {left} tilts that were left out are recorded", flush=True)
     bridge = args.bridge or known_bridge(folder)
     require_bridge(folder.protocol, bridge)
+    print(f"session in {folder.path}", flush=True)
     return start_and_watch(folder, bridge, headless=args.headless)
