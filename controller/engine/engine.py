@@ -41,10 +41,11 @@ from controller.model.events import (
 )
 from controller.model.exposures import backlash_start_deg
 from controller.model.plan import make_plan
-from controller.model.processing_jobs import ProcessingJobs
+from controller.model.processing_jobs import Job, ProcessingJobs
 from controller.model.steps import SeriesStart, Step, Tilt, step_name
 from controller.procedures.context import Context, StopRequestedError
 from controller.procedures.guarded_microscope import GuardedMicroscope, RestartedError
+from controller.procedures.process import enter_job_ended
 from controller.session.entries import FrameWritten, TiltReopened
 from controller.session.session import Session
 
@@ -127,6 +128,8 @@ class Engine:
                 continue
             self._carry_out(step, context)
             self._retake_tilts(context)
+            if self._phase is Phase.B:
+                enter_job_ended(Job.A, context)
         self._enter_phase(None)
         raise_worst(context.failures)
 

@@ -46,6 +46,12 @@ class Operator(Protocol):
     def checkpoint(self) -> None:
         """Wait here if a pause was requested; raise if a stop was requested."""
 
+    def between_steps(self, *, ends_series: bool) -> None:
+        """Wait here if a pause was requested; raise if a stop after a tilt was requested.
+
+        `ends_series` raises for a stop after the series, too.
+        """
+
     def ask(self, step_id: str, prompt: Prompt) -> Answer:
         """Wait for the answer to a prompt."""
 

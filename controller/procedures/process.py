@@ -47,10 +47,22 @@ def carry_out_fuse(step: Fuse, context: ResultsContext) -> None:
         context.session.enter(StepDone(step_id=step.id))
 
 
+def enter_job_ended(job: Job, context: ResultsContext) -> None:
+    """Enter a submitted job if it has ended well; do not wait for it.
+
+    A session that is killed and resumed then does not do it again.
+    """
+    if job in context.session.ledger.jobs_done:
+        return
+    outcome = context.jobs.wait(job, 0.0)
+    if outcome is not None and outcome.ok:
+        context.session.enter(JobEnded(job=job, ok=True, reason=outcome.reason))
+
+
 def _ended_well(job: Job, context: ResultsContext) -> bool:
     outcome = None
     while outcome is None:
-        context.operator.checkpoint()
+        context.operator.between_steps(ends_series=True)  # no tilt is left to wait for
         outcome = context.jobs.wait(job, POLL_INTERVAL_S)
     context.session.enter(JobEnded(job=job, ok=outcome.ok, reason=outcome.reason))
     if not outcome.ok:

@@ -102,6 +102,37 @@ def test_a_stop_before_the_start_leaves_the_microscope_alone(tmp_path: Path) -> 
     assert run.microscope.log == []
 
 
+@pytest.mark.parametrize("when", [StopWhen.AFTER_TILT, StopWhen.AT_END_OF_SERIES])
+def test_a_stop_after_the_last_tilt_ends_the_processing(tmp_path: Path, when: StopWhen) -> None:
+    """No tilt is left to wait for."""
+
+    @dataclass
+    class StoppedInFusion(FakeJobs):
+        def wait(self, job: Job, timeout_s: float) -> JobOutcome | None:
+            if job is Job.FUSE:
+                run.engine.stop(when)
+                return None
+            return super().wait(job, timeout_s)
+
+    run = Run(open_session(tmp_path / "s"), jobs=StoppedInFusion())
+    assert run.go() is ExitCode.INTERRUPTED
+    assert states(run)[-1] is State.STOPPED
+    again = Run(open_session(tmp_path / "s"))
+    assert again.go() is ExitCode.OK
+    assert again.jobs.submitted == [Job.FUSE]
+
+
+def test_the_count_of_a_that_ended_in_b_is_not_made_again(tmp_path: Path) -> None:
+    def look(event: Event, engine: Engine) -> None:
+        if is_frame(event, "B", 1):
+            engine.stop(StopWhen.NOW)
+
+    assert Run(open_session(tmp_path / "s"), on_event=look).go() is ExitCode.INTERRUPTED
+    again = Run(open_session(tmp_path / "s"))
+    assert again.go() is ExitCode.OK
+    assert again.jobs.submitted == [Job.B, Job.FUSE]
+
+
 # -- pauses ---------------------------------------------------------------------------------
 
 
