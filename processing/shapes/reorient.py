@@ -29,6 +29,7 @@ from processing.series import Float32, Float64
 from processing.shapes.bodies import Bodies
 from processing.shapes.body import Body
 from processing.shapes.orientations import spread_orientations
+from processing.shapes.spline_sums import spline_sums
 
 VIEWS_EVERY = 2
 """Interval between the views used: neighbouring tilts show a single body nearly alike."""
@@ -70,13 +71,9 @@ class _Grid:
         side = 2 * self.half + 1
         return np.asarray(ndimage.spline_filter(values.reshape(side, side, side), 3), np.float64)
 
-    def look_up(self, coefficients: Float64, places_nm: Float64) -> Float64:
-        """Return the values [...] at places [..., 3]."""
-        index = (places_nm / self.step_nm + self.half).reshape(-1, 3).T
-        found = ndimage.map_coordinates(
-            coefficients, index, order=3, prefilter=False, mode="nearest"
-        )
-        return np.asarray(found.reshape(places_nm.shape[:-1]), np.float64)
+    def sums(self, coefficients: Float64, places_nm: Float64) -> Float64:
+        """Return the sums [n] of the values at places [n, each, 3]."""
+        return spline_sums(coefficients, places_nm / self.step_nm + self.half)
 
 
 def reoriented(models: Sequence[ViewModel], bodies: Bodies, body: Body, pool: Executor) -> Bodies:
@@ -115,7 +112,7 @@ def reoriented(models: Sequence[ViewModel], bodies: Bodies, body: Body, pool: Ex
     def search(number: int) -> tuple[Float64, Float64]:
         overlap = wide.cube(powers[:, number] @ overlaps[views, in_slots[:, number]])
         own = balls[number] - bodies.centres_nm[number]
-        shown = wide.look_up(overlap, near.offsets_nm[:, None] - own).sum(axis=1)
+        shown = wide.sums(overlap, near.offsets_nm[:, None] - own)
         field = near.cube(fields[number] + shown * bodies.amplitudes[number])
         tried = [bodies.turns[[number, *neighbours[number]]], spread]
         site = _Site(body, near, wide, field, overlap)
@@ -148,9 +145,9 @@ class _Site:
     def residual(self, shifts_nm: Float64, turns: Rotation) -> Float64:
         """Return the residual energy [n] of shifts [n, 3] and orientations, less a constant."""
         balls = self.body.balls_nm(shifts_nm, turns)
-        gain = self.near.look_up(self.field, balls).sum(axis=1)
+        gain = self.near.sums(self.field, balls)
         first, other = np.triu_indices(balls.shape[1], 1)
-        pairs = self.wide.look_up(self.overlap, balls[:, first] - balls[:, other]).sum(axis=1)
+        pairs = self.wide.sums(self.overlap, balls[:, first] - balls[:, other])
         return np.asarray(2 * pairs - 2 * gain, np.float64)
 
     def best(self, turns: Rotation, rng: np.random.Generator) -> tuple[Float64, Float64]:

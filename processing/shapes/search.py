@@ -8,11 +8,14 @@ their places and orientations are improved, and they are subtracted before the n
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import fft, ndimage
 from scipy.spatial.transform import Rotation
 
+from processing.compiled import compiled
 from processing.parallel import over_blocks, worker_threads
 from processing.progress import Progress, silent
 from processing.reconstruct.convolution import ball_form_factor, ball_volume
@@ -66,6 +69,17 @@ class Search:
     def middle(self) -> Float64:
         """Index (z, y, x) of the volume's centre."""
         return (np.array(self.shape) - 1) / 2
+
+    @cached_property
+    def norm(self) -> float:
+        """Squared norm of a body of amplitude 1 within the band."""
+        offsets = self.body.offsets_nm / self.pixel_nm
+        k = _frequencies(self.padded)
+        phases = np.zeros(self.ball.shape, np.complex64)
+        for z, y, x in offsets[:, ::-1]:
+            phases += np.exp(-1j * k[0] * z) * (np.exp(-1j * k[1] * y) * np.exp(-1j * k[2] * x))
+        power = np.abs(phases * self.ball) ** 2
+        return float(fft.irfftn(power, self.padded)[0, 0, 0]) / len(offsets) ** 2
 
 
 def prepare_search(volume: Float32, pixel_nm: float, body: Body) -> Search:
@@ -163,23 +177,12 @@ def _field(search: Search, rest: np.ndarray) -> Float32:
     return np.asarray(field[inside], np.float32)
 
 
-def _norm(search: Search) -> float:
-    """Return the squared norm of a body of amplitude 1 within the band."""
-    offsets = search.body.offsets_nm / search.pixel_nm
-    k = _frequencies(search.padded)
-    phases = np.zeros(search.ball.shape, np.complex64)
-    for z, y, x in offsets[:, ::-1]:
-        phases += np.exp(-1j * k[0] * z) * (np.exp(-1j * k[1] * y) * np.exp(-1j * k[2] * x))
-    power = np.abs(phases * search.ball) ** 2
-    return float(fft.irfftn(power, search.padded)[0, 0, 0]) / len(offsets) ** 2
-
-
 def _best_scores(search: Search, rest: np.ndarray) -> tuple[Float32, np.ndarray]:
     """Return the amplitude of the best orientation in each voxel, and the orientation's number.
 
     The balls are looked up in the nearest voxels, which is fast; places are improved later.
     """
-    field = _field(search, rest) / np.float32(_norm(search))
+    field = _field(search, rest) / np.float32(search.norm)
     turns = search.turns.as_matrix()
     offsets = np.einsum("oij,kj->oki", turns, search.body.offsets_nm)[..., ::-1] / search.pixel_nm
     shifts = np.rint(offsets).astype(int)
@@ -187,22 +190,39 @@ def _best_scores(search: Search, rest: np.ndarray) -> tuple[Float32, np.ndarray]
     wide = np.pad(field, margin)
     highest = np.empty(search.shape, np.float32)
     which = np.empty(search.shape, np.int32)
-    _, rows, columns = search.shape
 
     def in_slab(slab: slice) -> None:
-        best = np.full((slab.stop - slab.start, rows, columns), -np.inf, np.float32)
-        number = np.zeros(best.shape, np.int32)
-        for orientation, balls in enumerate(shifts + margin):
-            total = np.zeros(best.shape, np.float32)
-            for z, y, x in balls.tolist():
-                total += wide[slab.start + z : slab.stop + z, y : y + rows, x : x + columns]
-            better = total > best
-            np.copyto(best, total, where=better)
-            number[better] = orientation
-        highest[slab], which[slab] = best, number
+        _highest_sums(highest[slab], which[slab], wide[slab.start :], shifts + margin)
 
     over_blocks(in_slab, search.shape[0], SLAB)
     return highest / np.float32(len(search.body.offsets_nm)), which
+
+
+@compiled
+def _highest_sums(
+    highest: Float32, which: NDArray[np.int32], wide: Float32, shifts: NDArray[np.intp]
+) -> None:
+    """Find the orientation of the highest sum at its balls, for each voxel.
+
+    A row of sums stays in the cache over all balls of an orientation.
+    """
+    slices, rows, columns = highest.shape
+    total = np.empty(columns, np.float32)
+    for z in range(slices):
+        for y in range(rows):
+            best, number = highest[z, y], which[z, y]
+            best[:] = -np.inf
+            for orientation in range(shifts.shape[0]):
+                total[:] = 0
+                for ball in range(shifts.shape[1]):
+                    to_z, to_y, to_x = shifts[orientation, ball]
+                    line = wide[z + to_z, y + to_y, to_x : to_x + columns]
+                    for x in range(columns):
+                        total[x] += line[x]
+                for x in range(columns):
+                    if total[x] > best[x]:
+                        best[x] = total[x]
+                        number[x] = orientation
 
 
 def _peaks(
@@ -280,10 +300,9 @@ def _amplitudes(search: Search, bodies: Bodies, steps: int = 5) -> Float64:
     balls = search.body.balls_nm(bodies.centres_nm, bodies.turns)
     each = balls.shape[1]
     places = (balls[..., ::-1] / search.pixel_nm + search.middle).reshape(-1, 3).T
-    norm = _norm(search)
     now = np.zeros(len(bodies))
     for _ in range(steps):
         rest = search.spectrum - _spectrum_of(search, Bodies(bodies.centres_nm, bodies.turns, now))
         values = ndimage.map_coordinates(_field(search, rest), places, order=1, mode="nearest")
-        now = np.maximum(now + 0.6 * values.reshape(-1, each).mean(axis=1) / norm, 0.0)
+        now = np.maximum(now + 0.6 * values.reshape(-1, each).mean(axis=1) / search.norm, 0.0)
     return now
