@@ -160,7 +160,8 @@ def _errors(
         average_nearby(by.sum(axis=1), centres_nm) for by in (by_left, by_drawn)
     )
     excess = np.ones(len(alone))
-    excess[particles] = np.maximum(near_left / near_drawn, 1.0)
+    # a particle or two have no moves but rigid ones
+    excess[particles] = np.maximum(near_left / np.maximum(near_drawn, 1e-30), 1.0)
     squared = excess[:, None] * in_images.mean(axis=0) + by_sizes.mean(axis=0)
     return np.asarray(np.sqrt(squared) * alone, np.float64)
 

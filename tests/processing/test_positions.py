@@ -151,6 +151,18 @@ def test_missed_particles_raise_the_errors_of_their_neighbours() -> None:
     assert told[near].mean() > 1.2 * told[~near].mean()
 
 
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_few_particles_have_finite_errors(number: int) -> None:
+    """Without the moves of all together, few are left."""
+    few = TRUTH[:number]
+    series = tilt_series(few, ANGLES, DIAMETER, SIZE)
+    noise = np.random.default_rng(6).standard_normal(series.images.shape)
+    noisy = replace(series, images=(series.images + 2.0 * noise).astype(np.float32))
+    fit = fit_spheres([(noisy, None)], few, np.ones(number), DIAMETER)
+    found = measure_positions(fit, np.zeros(number), np.full(number, 1e-3))
+    assert np.isfinite(found.centres_nm).all() and np.isfinite(found.errors_nm).all()
+
+
 def table(centres: np.ndarray, error_nm: float) -> ParticleTable:
     number = len(centres)
     errors = np.full((number, 3), error_nm)
