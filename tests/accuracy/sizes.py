@@ -12,9 +12,10 @@ import argparse
 import sys
 import time
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, wraps
 from itertools import product
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -212,9 +213,10 @@ def _timed(clock: SimpleNamespace) -> None:
     """Add the CPU time of the measurement of the sizes to `clock.sizes`."""
     measure = own.measure_sizes
 
-    def timed(fit: object) -> object:
+    @wraps(measure)
+    def timed(*fit: Any, **options: Any) -> object:
         begin = time.process_time()
-        found = measure(fit)  # type: ignore[arg-type]
+        found = measure(*fit, **options)
         clock.sizes += time.process_time() - begin
         return found
 
