@@ -89,8 +89,10 @@ class StackedLattice:
         """Return the lattice fitted to particles [n, 3] on its sites, each with a weight [n].
 
         Its bonds stay equal and 60 degrees apart. A lattice that may be sheared would follow a part
-        that is sheared because its places are wrong.
+        that is sheared because its places are wrong. Too few particles leave the lattice as it is.
         """
+        if len(places_nm) <= len(IDEAL):
+            return self
         stacked = self._stacked(places_nm, weights)
         along = stacked._along(places_nm)
         sites = stacked._sites(along)

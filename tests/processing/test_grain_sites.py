@@ -47,6 +47,15 @@ def test_particles_of_several_grains_are_on_sites(seed: int) -> None:
     assert (measured(grains(seed)) < ON_SITE).mean() > 0.97
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_crystal_that_is_not_close_packed_has_no_sites(seed: int) -> None:
+    """Around one place of it, a lattice may fit that no particle belongs to."""
+    settings = SpecimenSettings(packing=Packing.LAVES, assembly_diameter_nm=80.0)
+    centres_nm = make_assembly(settings, seed).centres_nm
+    scattered = centres_nm + np.random.default_rng(seed).normal(0, 0.3, centres_nm.shape)
+    assert np.isnan(measured(scattered)).all()
+
+
 def side_by_side(seed: int, angle_deg: float) -> Float64:
     """Return two grains, both of which the beam enters, turned against each other."""
     one, other = crystal(seed), crystal(seed)
