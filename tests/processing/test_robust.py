@@ -34,7 +34,7 @@ FIELD_PX = 50
 ANGLES = tuple(np.arange(-70.0, 73.0, 4.0))
 UNEVEN = tuple(np.round(70 * np.sin(np.linspace(-1.5, 1.5, 36)), 1))
 AGAIN = tuple(sorted([*ANGLES, -22.0, 2.0, 2.0, 38.0]))
-SETTINGS = ProcessSettings(diameter_nm=6.3)
+SETTINGS = ProcessSettings(diameter_nm=6.3, analysis=False)
 
 
 @cache

@@ -72,7 +72,7 @@ def series_of(case: Case) -> TiltSeries:
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: case.name)
 def found(request: pytest.FixtureRequest) -> tuple[Case, SeriesResult]:
     case: Case = request.param
-    return case, process_series(series_of(case), ProcessSettings())
+    return case, process_series(series_of(case), ProcessSettings(analysis=False))
 
 
 def test_every_particle_of_either_size_is_found_in_its_place(
@@ -131,7 +131,7 @@ def test_without_a_second_search_the_count_is_doubtful_and_its_interval_holds_bo
         table.centres_nm[table.kind == 1],
         large.diameter_nm,
     )
-    settings = ProcessSettings(diameter_nm=large.diameter_nm, second_size=False)
+    settings = ProcessSettings(diameter_nm=large.diameter_nm, second_size=False, analysis=False)
     series = series_of(case)
     count = find_particles(series, unaligned(series), settings, start=start).detection.count
     assert count.verdict is not None and count.verdict.state is not Trust.TRUSTED
@@ -141,7 +141,8 @@ def test_without_a_second_search_the_count_is_doubtful_and_its_interval_holds_bo
 def test_live_counts_search_a_second_size_after_two_hints() -> None:
     """Few tilts often hint at a second size, and its search takes longer than all the rest."""
     case = CASES[0]
-    series, counter = series_of(case), SeriesCounter(ProcessSettings())
+    live = ProcessSettings(own_diameters=False, thorough=False)
+    series, counter = series_of(case), SeriesCounter(live)
     first, second = counter.count(series), counter.count(series)
     assert first is None  # too many of its particles may be wrong
     assert second is not None

@@ -101,6 +101,10 @@ def test_confidences_are_lowered_by_what_exceeds_its_limit_and_places_do_not_hol
     assert [beyond_places(one, judge(one)) for one in kinds] == [0, 0.153, 0.65, 0, 0.6]
 
 
+SETTINGS = ProcessSettings(analysis=False)
+"""Nothing here depends on the standard errors of the positions."""
+
+
 def sample(name: str) -> Sample:
     """Make the input of a kind in docs/wrong-inputs.md."""
     return next(kind for kind in KINDS if kind.name == name).make()
@@ -108,7 +112,7 @@ def sample(name: str) -> Sample:
 
 def test_many_sizes_are_doubtful() -> None:
     series = sample("sizes from 4 to 8 nm").series[0]
-    table = process_series(series, ProcessSettings()).detection
+    table = process_series(series, SETTINGS).detection
     verdict = table.count.verdict
     assert verdict is not None
     assert verdict.state is Trust.DOUBTFUL
@@ -125,7 +129,7 @@ def test_many_sizes_are_doubtful() -> None:
     ],
 )
 def test_right_counts_of_odd_series_are_doubtful(kind: str, reason: str) -> None:
-    verdict = process_series(sample(kind).series[0], ProcessSettings()).detection.count.verdict
+    verdict = process_series(sample(kind).series[0], SETTINGS).detection.count.verdict
     assert verdict is not None
     assert verdict.state is Trust.DOUBTFUL
     assert any(reason in line for line in verdict.reasons)
@@ -133,7 +137,7 @@ def test_right_counts_of_odd_series_are_doubtful(kind: str, reason: str) -> None
 
 def test_many_tiny_particles_beside_a_few_large_ones_are_noticed() -> None:
     series = sample("few large, many tiny").series[0]
-    verdict = process_series(series, ProcessSettings()).detection.count.verdict
+    verdict = process_series(series, SETTINGS).detection.count.verdict
     assert verdict is not None
     assert verdict.causes == (Cause.SEVERAL_SIZES,)
 
@@ -141,7 +145,7 @@ def test_many_tiny_particles_beside_a_few_large_ones_are_noticed() -> None:
 def test_less_than_half_a_particle_in_a_wrong_place_is_no_doubt() -> None:
     """Each of these scattered spheres has a chance of 2 % of a wrong place."""
     series = sample("twenty spheres apart").series[0]
-    count = process_series(series, ProcessSettings()).detection.count
+    count = process_series(series, SETTINGS).detection.count
     assert count.verdict is not None
     assert (count.n, count.verdict.state) == (20, Trust.TRUSTED)
     assert count.n_low < 20 < count.n_high
@@ -157,7 +161,7 @@ def test_less_than_half_a_particle_in_a_wrong_place_is_no_doubt() -> None:
 def test_noise_stops_with_one_line(diameter_nm: float | None, message: str) -> None:
     series = sample("noise alone").series[0]
     with pytest.raises(ProcessingError, match=message) as error:
-        process_series(series, ProcessSettings(diameter_nm=diameter_nm))
+        process_series(series, ProcessSettings(diameter_nm=diameter_nm, analysis=False))
     assert "\n" not in str(error.value)
 
 
