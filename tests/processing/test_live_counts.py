@@ -31,6 +31,10 @@ from tests.support.spheres import Recording, jittered, packed, tilt_series
 
 SIZE = 64
 DISORDERED = packed(21.0, 8.6, order="disordered", seed=3)
+FINAL = ProcessSettings(analysis=False)
+"""Settings of a final result but for the standard errors of the positions, which no test reads."""
+LIVE = ProcessSettings(own_diameters=False, thorough=False)
+"""Settings of the count child."""
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +44,13 @@ def series() -> TiltSeries:
 
 @pytest.fixture(scope="module")
 def final(series: TiltSeries) -> SeriesResult:
-    return process_series(series, ProcessSettings())
+    return process_series(series, FINAL)
 
 
 @pytest.fixture(scope="module")
 def live_counts(series: TiltSeries) -> dict[int, LiveCount | None]:
     """Counts by one counter, by the number of tilts recorded; two scan for the diameter."""
-    counter = SeriesCounter(ProcessSettings())
+    counter = SeriesCounter(LIVE)
     scans = Mock(side_effect=estimate_diameter)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(series_search, "estimate_diameter", scans)
@@ -59,9 +63,9 @@ def test_half_of_a_golden_series_shows_all_particles(series: TiltSeries) -> None
     order = recording_order(ANGLES_DEG.tolist(), "golden", 0.0, 2)
     places = np.searchsorted(ANGLES_DEG, order)
     golden = replace(series, images=series.images[places], angles_deg=np.array(order))
-    counter = SeriesCounter(ProcessSettings())
+    counter = SeriesCounter(LIVE)
     counts = [counter.count(first(golden, tilts)) for tilts in (10, 16)]
-    half = process_series(first(golden, 16), ProcessSettings()).detection.count
+    half = process_series(first(golden, 16), FINAL).detection.count
     for count in (counts[1].count if counts[1] is not None else None, half):
         assert count is not None and count.n_low <= len(DISORDERED) <= count.n_high
         assert abs(count.n - len(DISORDERED)) <= 0.01 * len(DISORDERED)
@@ -92,7 +96,7 @@ def test_particles_that_the_count_before_lacks_are_found(
     table = found.detection.table
     known_nm = table.centres_nm[table.centres_nm[:, 0] < 0]
     start = SearchStart(volume, centres, known_nm, found.diameter.value)
-    known = ProcessSettings(diameter_nm=found.diameter.value, controls=False)
+    known = LIVE.model_copy(update={"diameter_nm": found.diameter.value})
     again = find_particles(series, live.alignment, known, start=start).detection
     assert again.count.n == pytest.approx(len(DISORDERED), rel=0.02)
     apart_nm, _ = cKDTree(again.table.centres_nm).query(table.centres_nm)
@@ -105,8 +109,7 @@ def test_a_count_of_which_a_third_may_be_wrong_is_not_shown() -> None:
     centres = packed(22.0, 6.0, order="fcc", seed=3)
     still = Recording(np.zeros((len(angles_deg), 2)), np.zeros(len(angles_deg)), counts=100.0)
     series = tilt_series(centres, angles_deg, 5.0, 64, still)
-    live = ProcessSettings(own_diameters=False, thorough=False)
-    assert SeriesCounter(live).count(series) is None
+    assert SeriesCounter(LIVE).count(series) is None
 
 
 def test_a_start_from_the_live_alignment_does_not_change_the_final_result(
@@ -114,7 +117,7 @@ def test_a_start_from_the_live_alignment_does_not_change_the_final_result(
 ) -> None:
     live = live_counts[24]
     assert live is not None
-    from_live = process_series(series, ProcessSettings(), start=live.alignment)
+    from_live = process_series(series, FINAL, start=live.alignment)
     assert from_live.detection.count.n == final.detection.count.n
     apart_nm, _ = cKDTree(from_live.detection.table.centres_nm).query(
         final.detection.table.centres_nm
@@ -134,7 +137,8 @@ def test_a_growing_b_is_counted_together_with_a(final: SeriesResult) -> None:
     Another object, the grid not flipped and a mirrored scan are neither counted anew nor after
     right counts.
     """
-    a, known = reduce_to_counting_size(final), ProcessSettings(diameter_nm=final.diameter.value)
+    a = reduce_to_counting_size(final)
+    known = LIVE.model_copy(update={"diameter_nm": final.diameter.value})
     taken = jittered(31, jitter_px=2.0, angle_error_deg=0.1, counts=500.0, seed=8)
     b = tilt_series(flipped(DISORDERED, 50.0), ANGLES_DEG, 7.0, SIZE, taken)
     alone, together = SeriesCounter(known), FusedCounter(a, known)
