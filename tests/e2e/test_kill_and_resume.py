@@ -21,8 +21,18 @@ from tests.support.documented_files import undocumented
 from tests.support.processes import Start, kill_session
 from tests.support.simulator_session import release, write_holds, write_protocol
 
-PLANNED = {"A": 73, "B": 74}
-KILLED_AFTER = {"A": 20, "B": 31}
+STEPS = """
+[series_a]
+start_deg = -72.0
+stop_deg = 72.0
+step_deg = 4.0
+[series_b]
+start_deg = -74.0
+stop_deg = 74.0
+step_deg = 4.0
+"""
+PLANNED = {"A": 37, "B": 38}
+KILLED_AFTER = {"A": 12, "B": 17}
 HELD_AT = {series: f"{series}-{frames + 1:03d}" for series, frames in KILLED_AFTER.items()}
 """Steps at which the session waits until it is killed."""
 DEADLINE_S = 240.0
@@ -35,10 +45,10 @@ def session(tmp_path: Path) -> Iterator[Path]:
     kill_session(folder)
 
 
-def test_a_session_killed_twice_records_each_of_147_frames_once(
+def test_a_session_killed_twice_records_each_frame_once(
     tmp_path: Path, session: Path, start: Start
 ) -> None:
-    protocol = write_protocol(tmp_path, seed=7)
+    protocol = write_protocol(tmp_path, seed=7, more=STEPS)
     holds = write_holds(tmp_path, *HELD_AT.values())
     first = start("run", str(protocol), "--headless", "--out", str(session), faults=holds)
     before = killed_during("A", first, session)
