@@ -28,7 +28,7 @@ from tests.support.spheres import packed, tilt_series
 Floats = NDArray[np.float64]
 DIAMETER_NM, FIELD_PX = 5.0, 66
 ANGLES = np.arange(-65.0, 66.0, 5.0)
-SETTINGS = ProcessSettings(diameter_nm=DIAMETER_NM)
+SETTINGS = ProcessSettings(diameter_nm=DIAMETER_NM, analysis=False)
 
 
 def assembly(radius: float = 12.0) -> Floats:

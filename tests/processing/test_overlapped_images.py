@@ -78,7 +78,7 @@ def test_pixels_that_the_neighbour_covers_are_told_from_those_of_the_object_alon
     beside = isolated.beside
     assert beside is not None
     clear = align_series(isolated.clear())
-    settings = ProcessSettings(diameter_nm=DIAMETER_NM)
+    settings = ProcessSettings(diameter_nm=DIAMETER_NM, analysis=False)
     centres_nm = find_particles(isolated.clear(), clear, settings).detection.table.centres_nm
     found = with_unshadowed_parts(isolated, beside, clear, centres_nm, DIAMETER_NM)
     assert found is not None and found.series.known is not None
@@ -100,7 +100,7 @@ def test_without_a_model_the_parts_that_the_neighbour_leaves_are_counted(
     series: TiltSeries, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(single, "without_neighbours", lambda *args, **more: None)
-    result = process_series(series, ProcessSettings(diameter_nm=DIAMETER_NM))
+    result = process_series(series, ProcessSettings(diameter_nm=DIAMETER_NM, analysis=False))
     count = result.detection.count
     assert count.n == len(OBJECT) and result.summary.tilts >= len(ANGLES) - 2
     assert count.verdict is not None and count.verdict.state is Trust.DOUBTFUL
@@ -116,7 +116,7 @@ def test_without_a_model_or_parts_the_clear_images_are_counted(
 ) -> None:
     for step in ("without_neighbours", "with_unshadowed_parts"):
         monkeypatch.setattr(single, step, lambda *args, **more: None)
-    result = process_series(series, ProcessSettings(diameter_nm=DIAMETER_NM))
+    result = process_series(series, ProcessSettings(diameter_nm=DIAMETER_NM, analysis=False))
     count = result.detection.count
     assert (count.n, result.summary.tilts) == (len(OBJECT), len(ANGLES) - 8)
     assert count.verdict is not None and count.verdict.state is Trust.DOUBTFUL
@@ -135,7 +135,7 @@ def test_images_into_which_a_neighbour_reaches_at_the_last_tilts_are_left_out(or
     sound = tilt_series(np.concatenate(places), ANGLES, DIAMETER_NM, 30, recording)
     noise = np.random.default_rng(1).normal(100, 5, sound.images.shape)
     series = replace(sound, images=(50 * sound.images + noise).astype(np.float32))
-    result = process_series(series, ProcessSettings(diameter_nm=DIAMETER_NM))
+    result = process_series(series, ProcessSettings(diameter_nm=DIAMETER_NM, analysis=False))
     assert result.summary.excluded == [0, len(ANGLES) - 1]
     shifts_px = np.array([image.shift_px for image in result.summary.images])
     used = np.array([image.left_out is None for image in result.summary.images])

@@ -211,7 +211,7 @@ def test_a_large_series_gives_the_particles_of_the_small_one(tmp_path: Path) -> 
     images = np.random.default_rng(2).normal(0, 0.01, (len(angles), 500, 560)).astype(np.float32)
     images[:, 100:484, 20:404] += np.kron(small.images, np.ones((1, 8, 8), np.float32))
     large = TiltSeries(images, angles, small.pixel_nm / 8)
-    result = process_series(large, ProcessSettings(diameter_nm=diameter))
+    result = process_series(large, ProcessSettings(diameter_nm=diameter, analysis=False))
     sampling = result.summary.sampling
     assert sampling is not None and sampling.bin == 5
     assert any("bin 5" in line for line in result.warnings)
@@ -261,7 +261,7 @@ def test_a_bin_that_the_size_alone_suggests_is_refined_once_the_diameter_is_know
     series = tilt_series(truth, angles, diameter, 64, taken)
     monkeypatch.setattr("processing.pipeline.sampling.SMALL_SIDE_PX", 50)
     monkeypatch.setattr("processing.image_size.USUAL_SIDE_PX", 40)
-    result = process_series(series, ProcessSettings())
+    result = process_series(series, ProcessSettings(analysis=False))
     sampling = result.summary.sampling
     assert sampling is not None and sampling.bin == 1
     assert result.diameter.value == pytest.approx(diameter, rel=0.03)
