@@ -30,14 +30,21 @@ from tests.tui.support import FOLDER, drive, lines, post, post_pictures, shown
 
 
 @pytest.mark.parametrize(("events", "expected"), PHASES.values(), ids=PHASES)
-def test_each_phase_shows_its_text_in_80_by_24(
-    events: list[Event], expected: tuple[str, ...]
+def test_each_phase_shows_its_text_in_80_by_24_and_all_its_views_without_colour(
+    events: list[Event], expected: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
     async def body(app: SessionApp, pilot: Pilot[None]) -> None:
         post(app, events)
         post_pictures(app)
         for part in expected:
             await until_shown(app, pilot, part)
+        await pilot.resize_terminal(100, 40)
+        await pilot.pause()
+        for key in ("v", "z", "l"):
+            await pilot.press(key)
+            await pilot.pause()
 
     drive(body)
 
@@ -101,23 +108,6 @@ def test_the_newest_of_two_hundred_fast_updates_is_shown() -> None:
             assert f"number {i}" in shown(app)
 
     drive(body)
-
-
-@pytest.mark.parametrize("events", [part for part, _ in PHASES.values()], ids=PHASES)
-def test_every_phase_can_be_shown_without_colour(
-    events: list[Event], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    async def body(app: SessionApp, pilot: Pilot[None]) -> None:
-        post(app, events)
-        await pilot.pause()
-        post_pictures(app)
-        for key in ("v", "z", "l"):
-            await pilot.press(key)
-            await pilot.pause()
-
-    drive(body, size=(100, 40))
 
 
 def test_no_meaning_is_in_colour_alone(monkeypatch: pytest.MonkeyPatch) -> None:
