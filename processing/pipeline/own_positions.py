@@ -94,7 +94,7 @@ def calibrated_by_pairs(
     squares_a, squares_b = a.centre_se_nm[here] ** 2, b.centre_se_nm[there] ** 2
     expected = squares_a + squares_b
     known = ~np.isnan(expected).any(axis=1)
-    if known.sum() < FEWEST_PAIRS:
+    if known.sum() < FEWEST_PAIRS or np.isnan(table.centre_se_nm).all():
         return table
     apart_nm = (a.centres_nm[here] - b.centres_nm[there])[known] / np.sqrt(expected[known])
     of_mean = (squares_a * squares_b / expected)[known].mean(axis=0)

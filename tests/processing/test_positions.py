@@ -169,6 +169,12 @@ def table(centres: np.ndarray, error_nm: float) -> ParticleTable:
     return ParticleTable(centres, np.full(number, 7.0), np.ones(number), centre_se_nm=errors)
 
 
+def test_pairs_calibrate_no_errors_that_were_not_measured() -> None:
+    places = 20.0 * np.stack(np.unravel_index(np.arange(100), (8, 8, 8)), axis=1)
+    a, b, both = table(places, 0.1), table(places, 0.1), table(places, np.nan)
+    assert calibrated_by_pairs(both, a, b, 6.0) is both
+
+
 @pytest.mark.parametrize(
     ("number", "told_nm"),
     [(400, (0.1 / 2**0.5, 0.2 / 2**0.5, 0.3 / 2**0.5)), (30, (0.05, 0.05, 0.05))],
