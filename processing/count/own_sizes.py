@@ -34,6 +34,8 @@ ERROR_KNOWN_TO = 0.2
 """Fraction to which the standard errors are known; that of the spread follows from it."""
 OUTLIER = 3.5
 """Distance from the median, in robust standard deviations, beyond which a value is an outlier."""
+MOST_OUTLIERS = 0.1
+"""Largest share of outliers among values. More of them are particles of another size."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +107,8 @@ def spread_of(values: Float64, errors: Float64) -> Spread:
     The error by overlap does not widen the distribution: what one particle lacks, others have.
     """
     usual = _are_usual(values)
+    if usual.sum() < (1 - MOST_OUTLIERS) * len(values):
+        usual = np.ones(len(values), bool)
     values, errors = values[usual], errors[usual]
     if len(values) < 3:
         return Spread(0.0, float(np.sqrt(np.mean(errors**2))) if len(errors) else 0.0)

@@ -213,6 +213,16 @@ def test_errors_grow_with_the_number_of_particles_that_overlap() -> None:
     assert told[0] < 0.75 * told[1] < 0.5 * told[2]
 
 
+@pytest.mark.parametrize("small_share", [0.0, 0.02, 0.2, 0.4, 0.7])
+def test_the_spread_holds_a_second_size_but_no_outliers(small_share: float) -> None:
+    """Few small values are measurements that failed, many are particles of another size."""
+    rng = np.random.default_rng(4)
+    small = rng.permutation(5000) < small_share * 5000
+    values = np.where(small, 4.9, 6.3) + 0.02 * rng.standard_normal(5000)
+    true_nm = 0.0 if small_share < 0.1 else 1.4 * (small_share * (1 - small_share)) ** 0.5
+    assert spread_of(values, np.full(5000, 0.02)).value == pytest.approx(true_nm, abs=0.02)
+
+
 def test_the_error_of_a_spread_follows_from_those_of_the_sizes() -> None:
     values = 0.05 * np.random.default_rng(8).standard_normal(5000)
     exact, uncertain = (spread_of(values, np.full(5000, error)) for error in (0.001, 0.04))
