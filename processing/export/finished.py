@@ -10,7 +10,7 @@ from typing import Literal
 from processing.errors import InputFileError
 from processing.export.about import About, completed
 from processing.files.mrc import MrcStack, read_facts, read_stack
-from processing.files.particles import ParticleTable, read_csv
+from processing.files.particles import ParticleTable, read_counted
 from processing.files.volume_grid import Facts, VolumeGrid
 from processing.pipeline.results_folder import PROCESSED, read_summary
 from processing.results import Count, Summary
@@ -52,13 +52,7 @@ class Finished:
             The table is missing or damaged, or holds fewer particles than were counted.
         """
         path = self.session / PROCESSED / f"particles_{self.name}.csv"
-        particles = read_csv(path).counted
-        if len(particles) < self.count.n:
-            raise InputFileError(
-                f"{path}: cut off: it holds {len(particles)} of the {self.count.n} counted "
-                "particles; restore it from a copy, or process the series again"
-            )
-        return particles
+        return read_counted(path, self.count.n)
 
     @property
     def count(self) -> Count:

@@ -101,6 +101,8 @@ def _read_csv(path: Path, text: str, unit: str | None) -> Coordinates:
     separator = next((one for one in SEPARATORS if one in heading.strip()), ",")
     rows = [(number, _fields(path, number, line, separator)) for number, line in numbered]
     _require_columns(path, rows)
+    if not text.endswith(("\n", "\r")):
+        _refuse_cut_off(path, rows)
     names = [name.lower() for name in rows[0][1]]
     columns = {found[1]: (at, found[2]) for at, found in _known_columns(names)}
     missing = [name for name in "xyz" if name not in columns]
@@ -169,6 +171,17 @@ def _require_columns(path: Path, rows: list[tuple[int, list[str]]]) -> None:
                 f"{path}: line {number}: {given} values under {named} names of columns; where "
                 "decimals have commas, separate the columns by semicolons or tabs"
             )
+
+
+def _refuse_cut_off(path: Path, rows: list[tuple[int, list[str]]]) -> None:
+    """Refuse a table that ends within a line: programs end the last line as the others."""
+    number, last = rows[-1]
+    fewest = min((len(row) for _, row in rows[:-1]), default=0)
+    if len(last) < fewest:
+        raise InputFileError(
+            f"{path}: line {number}: cut off: it has {len(last)} cells and every other line "
+            f"{fewest} or more; restore the file from a copy, or remove the line"
+        )
 
 
 def _other_object(path: Path, rows: list[tuple[int, list[str]]], column: int) -> Bools:

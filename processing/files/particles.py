@@ -185,6 +185,28 @@ def read_csv(path: str | Path) -> ParticleTable:
     return _with_sizes(table, np.array(sizes, np.float64).reshape(-1, 4))
 
 
+def read_counted(path: Path, number: int) -> ParticleTable:
+    """Read the counted particles of a table that `write_csv` wrote.
+
+    Parameters
+    ----------
+    number
+        Number that was counted.
+
+    Raises
+    ------
+    InputFileError
+        The table is missing or damaged, or holds fewer particles than were counted.
+    """
+    particles = read_csv(path).counted
+    if len(particles) < number:
+        raise InputFileError(
+            f"{path}: cut off: it holds {len(particles)} of the {number} counted particles; "
+            f"{RESTORE}"
+        )
+    return particles
+
+
 def _with_sizes(table: ParticleTable, sizes: NDArray[np.float64]) -> ParticleTable:
     """Return a table with `SIZE_COLUMNS` [n, 4]; a missing kind is the first, and certain."""
     error, share, kind, probability = sizes.T

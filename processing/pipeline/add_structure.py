@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from processing.errors import ProcessingError, ResultRefusedError
+from processing.files.particles import read_counted
 from processing.results import Summary
 from processing.structure.run import OWN_FACTS, StructureOptions, analyse_results, remove_structure
 from processing.structure_results import Structure
@@ -35,6 +36,12 @@ def with_structure(folder: Path, summary: Summary) -> Summary:
 def analyse_summarised(
     folder: Path, summary: Summary, options: StructureOptions = OWN_FACTS
 ) -> Structure:
-    """Analyse the final particles of a folder of results; raise as `analyse_results` does."""
-    source = "A" if summary.counts.fused is None else "fused"
+    """Analyse the final particles of a folder of results; raise as `analyse_results` does.
+
+    A table with fewer particles than were counted raises, too.
+    """
+    fused = summary.counts.fused
+    source, count = ("A", summary.counts.A) if fused is None else ("fused", fused)
+    if not count.is_refused:
+        read_counted(folder / f"particles_{source}.csv", count.n)
     return analyse_results(folder, source, summary.verdict, summary.registration, options)

@@ -115,6 +115,7 @@ WRONG_LINES = {
     "twice": f"202,{FIRST[0]},{FIRST[1]},{FIRST[2]},6.3,1.0,false\n",
     "long": f"202,{'9' * 140_000},0,0,6.3,1.0,false\n",
     "colour": "202,\x1b[31mred\x1b[0m,0,0,6.3,1.0,false\n",
+    "cut": "202,500.0",
 }
 """A line that is appended to the table of 201 particles, by the name of the file."""
 
@@ -131,6 +132,7 @@ WRONG_LINES = {
         (("{dir}/twice.csv",), "particles 1 and 202 are at the same place"),
         (("{dir}/long.csv",), "long.csv: line 203: cannot be read: field larger than"),
         (("{dir}/colour.csv",), "colour.csv: line 203: x is not a number: \\x1b[31mred"),
+        (("{dir}/cut.csv",), "cut.csv: line 203: cut off: it has 2 cells"),
         (("{dir}/odd\nname.csv",), "odd\\nname.csv: no such file or folder"),
     ],
 )
@@ -150,6 +152,23 @@ def test_bad_input_is_one_line(
     assert code == ExitCode.USAGE
     assert says in error and "Traceback" not in error
     assert "usage:" in error or error.count("\n") == 1
+
+
+@pytest.mark.parametrize("kept", [150, 150.5])
+def test_a_table_that_was_cut_off_keeps_the_results(
+    kept: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Half a table has another structure; a line may be cut in its middle."""
+    folder = session(tmp_path)
+    particles = folder / "processed/particles_A.csv"
+    lines = particles.read_text().splitlines(keepends=True)
+    assert main(["analyse", str(folder)]) == ExitCode.OK
+    whole = int(kept)
+    particles.write_text("".join(lines[: 1 + whole]) + lines[1 + whole][: 40 * (kept > whole)])
+    before = {path: path.read_bytes() for path in (folder / "processed").iterdir()}
+    assert main(["analyse", str(folder)]) == ExitCode.USAGE
+    assert "particles_A.csv" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_a_refused_pair_says_what_is_there(
