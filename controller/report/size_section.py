@@ -31,7 +31,8 @@ def sizes(data: ReportData) -> str:
     found: Json = data.summary.get("diameter_nm") or {}
     if not found.get("mean"):
         return ""
-    return section("Sizes", _kinds(found.get("kinds") or []), _plots(data), lead=_lead(found))
+    plots = _plots(data, found["se_rms"])
+    return section("Sizes", _kinds(found.get("kinds") or []), plots, lead=_lead(found))
 
 
 def _lead(found: Json) -> str:
@@ -84,7 +85,7 @@ def _kinds(kinds: Sequence[Json]) -> str:
     return table(head, rows) if rows else ""
 
 
-def _plots(data: ReportData) -> str:
+def _plots(data: ReportData, error_nm: float) -> str:
     bodies = _particles(data)
     if bodies is None or len(bodies) < FEWEST:
         return ""
@@ -97,22 +98,24 @@ def _plots(data: ReportData) -> str:
         left.hist(diameter, bins=_bins(len(diameter)), color=INK, alpha=0.7)
         left.set_xlabel("diameter / nm")
         left.set_ylabel("particles")
-        _against(centre, bodies.centres_nm[:, 2], diameter, "height z / nm")
-        _against(right, radius, diameter, "distance from the middle / nm")
+        _against(centre, bodies.centres_nm[:, 2], diameter, error_nm, "height z / nm")
+        _against(right, radius, diameter, error_nm, "distance from the middle / nm")
         svg = as_svg(page)
     caption = (
         "Distribution of the measured diameters, which their errors widen, and diameter against "
         "height and distance from the middle. Points are particles; bars are means of equally "
-        "many particles with their standard errors."
+        "many particles. Their errors hold that of one diameter "
+        f"({number(error_nm, '.2f', 'nm')}): errors of the beam's model change smoothly with the "
+        "place and do not average out. A slope within the bars is no sign of sorting by size."
     )
     return figure(svg, caption, "plot")
 
 
-def _against(axis: Axes, place: Floats, diameter: Floats, label: str) -> None:
+def _against(axis: Axes, place: Floats, diameter: Floats, error_nm: float, label: str) -> None:
     axis.plot(place, diameter, ".", color=POINTS, alpha=0.5, markeredgewidth=0, rasterized=True)
     parts = np.array_split(np.argsort(place), GROUPS)
     means = [float(diameter[part].mean()) for part in parts]
-    errors = [float(diameter[part].std() / np.sqrt(len(part))) for part in parts]
+    errors = [float(np.hypot(error_nm, diameter[part].std() / len(part) ** 0.5)) for part in parts]
     at = [float(place[part].mean()) for part in parts]
     axis.errorbar(at, means, errors, color=LIMIT, capsize=2)
     axis.set_xlabel(label)

@@ -324,6 +324,7 @@ CASES = [
             "8.10 ± 0.32 %",
             "of chance",
             "distance from the middle",
+            "and do not average out",
         ),
         silent=("not measurable",),
     ),
