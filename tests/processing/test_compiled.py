@@ -18,7 +18,8 @@ def double(values):
 
 @pytest.mark.parametrize("name", [__file__, "<no file>"], ids=["kept", "no folder for the cache"])
 def test_a_loop_gives_the_same_compiled(name: str) -> None:
-    made: dict[str, Any] = {}
+    # a function that is kept is looked for in its module when it is loaded again
+    made: dict[str, Any] = {"__name__": compiled.__module__}
     exec(compile(SOURCE, name, "exec"), made)
     values = np.arange(4.0)
     compiled(made["double"])(values)
