@@ -47,9 +47,9 @@ class Operator(Protocol):
         """Wait here if a pause was requested; raise if a stop was requested."""
 
     def between_steps(self, *, ends_series: bool) -> None:
-        """Wait here if a pause was requested; raise if a stop after a tilt was requested.
+        """Wait here if a pause was requested; raise if a stop that takes effect here was.
 
-        `ends_series` raises for a stop after the series, too.
+        That is a stop now or after a tilt and, if the series ends here, one at its end.
         """
 
     def ask(self, step_id: str, prompt: Prompt) -> Answer:

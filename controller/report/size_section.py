@@ -104,9 +104,10 @@ def _plots(data: ReportData, error_nm: float) -> str:
     caption = (
         "Distribution of the measured diameters, which their errors widen, and diameter against "
         "height and distance from the middle. Points are particles; bars are means of equally "
-        "many particles. Their errors hold that of one diameter "
-        f"({number(error_nm, '.2f', 'nm')}): errors of the beam's model change smoothly with the "
-        "place and do not average out. A slope within the bars is no sign of sorting by size."
+        "many particles with their errors. The error of a single diameter "
+        f"({number(error_nm, '.2f', 'nm')}) is part of each bar: errors of the beam's model change "
+        "smoothly with the place and do not average out. A slope within the bars does not show "
+        "that the particles are sorted by size."
     )
     return figure(svg, caption, "plot")
 

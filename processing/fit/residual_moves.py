@@ -1,4 +1,4 @@
-"""Pulls of a residual that are alike in tilts near one another, and moves of particles.
+"""Moves of particles by what a fit leaves of the images, alike in tilts near one another.
 
 Errors of the model - blur, missed or misplaced neighbours, poses - pull a particle in much the same
 way in tilts near one another. Noise that is independent from image to image averages down over
